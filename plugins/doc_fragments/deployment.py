@@ -1,0 +1,96 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Documentation of what the modules have in common."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Fragments C(bluegreen.aws.deployment), C(.wait), C(.connections) and C(.attributes)."""
+
+    DOCUMENTATION = r"""
+options:
+  deployment_id:
+    description:
+      - The name of the blue/green deployment. It is the green cluster's default identifier and the prefix of
+        everything that is created for the deployment.
+      - 1 to 40 lower-case letters, digits and single hyphens, beginning with a letter.
+    type: str
+    required: true
+"""
+
+    WAIT = r"""
+options:
+  wait:
+    description: Whether to wait until what was asked for is reached.
+    type: bool
+    default: true
+  wait_delay:
+    description: Seconds between two looks while waiting.
+    type: float
+    default: 10.0
+"""
+
+    CONNECTIONS = r"""
+options:
+  blue:
+    description: The connection to blue, the cluster that serves production now.
+    type: dict
+    suboptions: &connection
+      host:
+        description: The address of the cluster's writer endpoint.
+        type: str
+        required: true
+      port:
+        description: The port. Defaults to the engine's standard port.
+        type: int
+      user:
+        description: The user to log in as, on Aurora PostgreSQL a member of C(rds_superuser).
+        type: str
+      password:
+        description: The user's password.
+        type: str
+      secret_arn:
+        description:
+          - The Secrets Manager secret that holds the login as JSON with C(username) and C(password), as RDS writes it.
+          - Mutually exclusive with O(blue.password).
+        type: str
+      iam_auth:
+        description: Log in with an IAM token instead of a password.
+        type: bool
+        default: false
+      database:
+        description: The database for what concerns the whole cluster. Defaults to the engine's own.
+        type: str
+      ssl_mode:
+        description:
+          - How much of the server's identity is checked.
+          - Without O(blue.ca_cert) the C(verify) modes trust the certificate authorities of the host that runs the module.
+        type: str
+        choices: [disable, require, verify-ca, verify-full]
+        default: verify-full
+      ca_cert:
+        description: A file with the certificate authorities to trust, on the host that runs the module.
+        type: path
+      connect_timeout:
+        description: Seconds to wait for a connection.
+        type: int
+        default: 10
+  green:
+    description: The connection to green, the copy that will serve production next. The same sub-options as O(blue).
+    type: dict
+    suboptions: *connection
+"""
+
+    ATTRIBUTES = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
+  idempotent:
+    description: When run twice in a row outside C(check_mode), with the same arguments, the second invocation indicates no change.
+"""

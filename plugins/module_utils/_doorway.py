@@ -1,0 +1,135 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The doorway between AnsibleModule and the library: options in, one sentence out when something is wrong.
+
+Nothing below this file and the modules sees the AnsibleModule object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+try:
+    from botocore.exceptions import BotoCoreError, ClientError
+except ImportError:  # AnsibleAWSModule says so, in its own words
+    BotoCoreError = ClientError = OSError  # type: ignore[assignment,misc]
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+
+from ._aws.credentials import login
+from ._core.errors import BlueGreenError, words
+from ._core.journal import Journal
+from ._core.names import Names
+from ._postgresql.connection import MAINTENANCE_DATABASE, Endpoint
+
+
+def deployment_options() -> dict[str, Any]:
+    """The option that every module has."""
+    return {"deployment_id": {"type": "str", "required": True}}
+
+
+def wait_options(timeout: int, delay: float = 10.0) -> dict[str, Any]:
+    """``wait``, ``wait_timeout`` and ``wait_delay`` in seconds, named as in amazon.aws."""
+    return {
+        "wait": {"type": "bool", "default": True},
+        "wait_timeout": {"type": "int", "default": timeout},
+        "wait_delay": {"type": "float", "default": delay},
+    }
+
+
+def connection_options(**overrides: Any) -> dict[str, Any]:
+    """One side's connection, the same sub-options everywhere; ``overrides`` go to the option itself (``required``)."""
+    return {
+        "type": "dict",
+        "options": {
+            "host": {"type": "str", "required": True},
+            "port": {"type": "int"},
+            "user": {"type": "str"},
+            "password": {"type": "str", "no_log": True},
+            "secret_arn": {"type": "str"},
+            "iam_auth": {"type": "bool", "default": False},
+            "database": {"type": "str"},
+            "ssl_mode": {
+                "type": "str",
+                "choices": ["disable", "require", "verify-ca", "verify-full"],
+                "default": "verify-full",
+            },
+            "ca_cert": {"type": "path"},
+            "connect_timeout": {"type": "int", "default": 10},
+        },
+        "mutually_exclusive": [["password", "secret_arn"]],
+        **overrides,
+    }
+
+
+def postgresql_endpoint(module: AnsibleAWSModule, side: str) -> Endpoint:
+    """One side's PostgreSQL endpoint from its connection options, the login resolved and masked.
+
+    Raises :class:`BlueGreenError` when the option is missing or names no complete login.
+    """
+    options = module.params.get(side)
+    if not options:
+        raise BlueGreenError(f"The option {side} is needed here, but is missing: give the connection to {side}.")
+    port = options["port"] or 5432
+    user, password = login(side, options, port, module.client)
+    module.no_log_values.add(password)
+    return Endpoint(
+        side=side,
+        host=options["host"],
+        port=port,
+        user=user,
+        password=password,
+        database=options["database"] or MAINTENANCE_DATABASE,
+        ssl_mode=options["ssl_mode"],
+        ca_cert=options["ca_cert"],
+        connect_timeout=options["connect_timeout"],
+    )
+
+
+def run(module: AnsibleAWSModule, body: Callable[[Names, Journal], dict[str, Any]]) -> None:
+    """Call ``body`` and leave the module: ``exit_json`` with its result, or ``fail_json`` with one sentence.
+
+    ``changed``, ``deployment_id`` and ``actions`` come from here; when the run failed they tell what was done before.
+    """
+    journal = Journal(module.check_mode)
+    deployment_id: str = module.params["deployment_id"]
+    try:
+        result = body(Names.of(deployment_id), journal)
+    except BlueGreenError as error:
+        _fail(module, journal, error.message, **error.details)
+    except ClientError as error:
+        _fail(module, journal, _client_sentence(error), error={"code": error.response.get("Error", {}).get("Code")})
+    except BotoCoreError as error:
+        _fail(module, journal, f"AWS could not be asked: {words(error)}; look at region, endpoint and credentials.")
+    except KeyboardInterrupt:
+        _fail(module, journal, "Interrupted: run it again, it goes on from what is true then.")
+    except Exception as error:  # noqa: BLE001  no traceback ever reaches a user
+        _fail(module, journal, f"Unexpected {type(error).__name__}: {words(error)}.")
+    module.exit_json(
+        **{"changed": journal.changed, "deployment_id": deployment_id, "actions": journal.actions, **result}
+    )
+
+
+def _fail(module: AnsibleAWSModule, journal: Journal, message: str, **details: Any) -> None:
+    module.fail_json(
+        msg=message,
+        **{
+            "changed": journal.changed and not journal.check_mode,
+            "deployment_id": module.params["deployment_id"],
+            "actions": journal.actions,
+            **details,
+        },
+    )
+
+
+def _client_sentence(error: ClientError) -> str:
+    answer = error.response.get("Error", {})
+    return (
+        f"AWS refused {getattr(error, 'operation_name', 'a call')}: {' '.join(str(answer.get('Message')).split()).rstrip('.')} "
+        f"({answer.get('Code', 'no code')})."
+    )
