@@ -1,0 +1,317 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""One side of an Aurora PostgreSQL deployment, as the switchover sees it.
+
+The order and the traps that it guards against: ``switchover`` in the documentation of the collection. The way in which it
+notices that the other side has caught up is a marker row: the subscriber's flush feedback comes every 0.6 s at best.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from .._core.checks import Check
+from .._core.errors import BlueGreenError
+from .._core.names import Direction, Names
+from .._core.side import Replication, SideFacts
+from .._core.waiting import Deadline
+from . import control_record, marker
+from . import side_sequences as sequences
+from .catalog import list_databases
+from .connection import Endpoint, connect, connected, value
+from .guardrails import switchover_checks
+from .side_fence import (
+    Proof,
+    close_databases,
+    end_sessions,
+    end_writers,
+    open_databases,
+    read_only_databases,
+)
+from .slot import create_slot, drop_slot, logical_slots
+from .subscription import (
+    Subscription,
+    change_connection,
+    create_subscription,
+    drop_subscription,
+    new_password,
+    publisher_conninfo,
+    start_subscription,
+    subscriptions,
+)
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
+
+_POLL = 0.001  # seconds between two looks for the marker
+_WORKER = 5.0  # seconds for the worker of an enabled subscription to show up
+_SLOT = 30.0  # seconds for open transactions to end while a slot is made
+
+
+@dataclass(frozen=True)
+class SequencePolicy:
+    """``exact``: every sequence as it was; ``margin``: ahead by ``margin`` values before the window."""
+
+    mode: str
+    margin: int
+
+    @property
+    def ahead(self) -> int:
+        """How many values to leave out."""
+        return self.margin if self.mode == "margin" else 0
+
+
+def pair(
+    blue: Endpoint,
+    green: Endpoint,
+    names: Names,
+    databases: Sequence[str] | None,
+    policy: SequencePolicy,
+    replication_ssl_mode: str,
+) -> tuple[PostgreSQLSide, PostgreSQLSide]:
+    """Blue and green of a deployment, not connected yet; the databases are blue's when none are given."""
+    if databases is None:
+        with connected(blue) as conn:
+            databases = list_databases(conn, names)
+    both = [PostgreSQLSide(endpoint, names, databases, policy, replication_ssl_mode) for endpoint in (blue, green)]
+    return both[0], both[1]
+
+
+class PostgreSQLSide:
+    """Implements :class:`Side`; one connection for the cluster and one for every database."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        names: Names,
+        databases: Sequence[str],
+        policy: SequencePolicy,
+        replication_ssl_mode: str,
+    ) -> None:
+        self.name = endpoint.side
+        self.endpoint = endpoint
+        self._names, self._databases, self._policy = names, list(databases), policy
+        self._ssl_mode = replication_ssl_mode
+        self._cluster: Connection | None = None
+        self._record: Connection | None = None
+        self._by_database: dict[str, Connection] = {}
+        self._fenced_at: datetime | None = None
+        self._proof: Proof | None = None
+        self._glance: dict[str, dict[sequences.Name, int | None]] = {}
+
+    # -- connections
+
+    def connect(self) -> None:
+        """Open every connection that the window needs."""
+        self._cluster = connect(self.endpoint)
+        self._by_database = {database: connect(self.endpoint.at(database)) for database in self._databases}
+        if control_record.exists(self._cluster, self._names):
+            self._record = connect(self.endpoint.at(self._names.control_database))
+
+    def close(self) -> None:
+        """Close the connections."""
+        for conn in [self._cluster, self._record, *self._by_database.values()]:
+            if conn is not None:
+                conn.close()
+
+    # -- looking
+
+    def facts(self, peer: PostgreSQLSide) -> SideFacts:
+        """Look anew; an enabled subscription gets some seconds to show its worker."""
+        closed = read_only_databases(self._conn, self._databases) == set(self._databases)
+        deadline = Deadline(_WORKER)
+        while (inbound := self._inbound(peer)) == "stopped" and not deadline.passed:
+            time.sleep(0.05)
+        return SideFacts(open=not closed, inbound=inbound, opened_at=self._opened_at())
+
+    def guardrails(self, peer: PostgreSQLSide) -> list[Check]:
+        """Read-only checks before traffic moves from here to ``peer``."""
+        return switchover_checks(self.endpoint, peer.endpoint, self._names, self._databases)
+
+    def lag(self, peer: PostgreSQLSide, limit: float) -> float:
+        """Seconds for a marker to pass from here to ``peer``."""
+        return marker.pass_through(self._by_database, peer._by_database, self._names, limit)
+
+    # -- before and after the window
+
+    def prepare(self, peer: PostgreSQLSide) -> None:
+        """The control record's table on ``peer``, and the sequences carried ahead."""
+        peer._ensure_record()
+        for database, conn in self._by_database.items():
+            self._glance[database] = sequences.glance(conn)
+            target = peer._by_database[database]
+            states = sequences.read(conn, self._glance[database])
+            shapes = sequences.shapes(conn)
+            there = sequences.read(target, [name for name in states if name in sequences.glance(target)])
+            ahead = {name: sequences.ahead(state, shapes[name], self._policy.ahead) for name, state in states.items()}
+            sequences.write(target, {name: ahead[name] for name in there if there[name] != ahead[name]})
+
+    def arm(self, peer: PostgreSQLSide) -> None:
+        """Slots on ``peer``, then disabled subscriptions here; what is there already is kept."""
+        slots = {slot.name for slot in logical_slots(peer._conn)}
+        for database, conn in peer._by_database.items():
+            if self._object(database) not in slots:
+                create_slot(conn, self._object(database), timeout=_SLOT)
+        existing = {found.name for found in subscriptions(self._conn)}
+        if all(self._object(database) in existing for database in self._databases):
+            return
+        password = new_password(peer._conn, self._names.replication_role)
+        for database, conn in self._by_database.items():
+            name = self._object(database)
+            dsn = publisher_conninfo(
+                peer.endpoint, database, self._names.replication_role, password, self._ssl_mode, name
+            )
+            if name in existing:
+                change_connection(conn, name, dsn)
+            else:
+                create_subscription(conn, name, dsn, self._names.publication, name, position=None, enable=False)
+
+    def start(self, peer: PostgreSQLSide) -> None:
+        """Start the armed subscriptions from the position at which ``peer`` opened."""
+        position = peer._opened_at()
+        if position is None:
+            raise BlueGreenError(f"The position at which {peer.name} opened should be on record, but is not.")
+        started = {found.name for found in subscriptions(self._conn) if found.started_at}
+        for database, conn in self._by_database.items():
+            if self._object(database) not in started:
+                start_subscription(conn, self._object(database), position)
+
+    def end(self, peer: PostgreSQLSide) -> None:
+        """Drop the subscriptions here, then their slots on ``peer``."""
+        for database, conn in self._by_database.items():
+            drop_subscription(conn, self._object(database))
+        for database in self._databases:
+            drop_slot(peer._conn, self._object(database))
+
+    # -- the window
+
+    def fence(self, deadline: Deadline) -> None:
+        """Close the databases, end every session that could still write; the proof is read in :meth:`drain`."""
+        self._fenced_at = close_databases(self._conn, self._databases)
+        self._proof = Proof(self.endpoint, self._databases, self._names.schema)
+        end_writers(self._conn, self._databases, self._fenced_at, self._pids, deadline)
+
+    def unfence(self) -> None:
+        """Open the databases; sessions that logged in behind the fence would stay read-only and are ended."""
+        self._fenced_at = None
+        moment = open_databases(self._conn, self._databases)
+        end_sessions(self._conn, self._databases, moment, self._pids)
+
+    def drain(self, peer: PostgreSQLSide, deadline: Deadline) -> None:
+        """A marker at the end of every database's log has passed, and no transaction has ended here since it was written."""
+        if self._fenced_at is None or self._proof is None:
+            self.fence(deadline)  # put up by a run that died: nothing is known of what was in flight
+        while True:
+            tokens = {database: marker.write(conn, self._names) for database, conn in self._by_database.items()}
+            end_of_log = self._next_transaction()
+            self._wait(peer, tokens, deadline)
+            if self._proof is not None:
+                self._proof.result()
+            end_writers(self._conn, self._databases, self._fenced_at or datetime.max, self._pids, deadline)
+            if self._next_transaction() == end_of_log:
+                return
+            if deadline.passed:
+                raise BlueGreenError(
+                    f"{self.name} should be quiet behind the fence, but transactions still end there: look for sessions "
+                    "that set default_transaction_read_only = off themselves."
+                )
+
+    def open(self, peer: PostgreSQLSide, deadline: Deadline) -> str:
+        """Sequences, then the position committed to the control record, then all databases opened in one transaction."""
+        for database, conn in self._by_database.items():
+            self._take_sequences(peer, database, conn)
+        record = self._ensure_record()
+        position = str(value(self._conn, "SELECT pg_catalog.pg_current_wal_insert_lsn()"))
+        control_record.commit(record, self._names.deployment_id, **{f"opened_{self.name}": position})
+        if deadline.passed:
+            raise BlueGreenError(f"The window was still open after its limit of {deadline.seconds:g} s.")
+        moment = open_databases(self._conn, self._databases)
+        end_sessions(self._conn, self._databases, moment, self._pids)
+        return position
+
+    # -- helpers
+
+    @property
+    def _conn(self) -> Connection:
+        if self._cluster is None:
+            raise BlueGreenError(f"{self.name} is not connected.")
+        return self._cluster
+
+    @property
+    def _pids(self) -> list[int]:
+        held = [self._conn, self._record, *self._by_database.values()]
+        return [conn.info.backend_pid for conn in held if conn is not None]
+
+    @property
+    def _direction(self) -> Direction:
+        return "forward" if self.name == "green" else "reverse"
+
+    def _object(self, database: str) -> str:
+        """The name of the subscription here, and of its slot on the peer."""
+        return self._names.subscription(self._direction, database)
+
+    def _inbound(self, peer: PostgreSQLSide) -> Replication:
+        wanted = {self._object(database) for database in self._databases}
+        found = [one for one in subscriptions(self._conn) if one.name in wanted]
+        slots = {slot.name for slot in logical_slots(peer._conn)} & wanted
+        return _state(found, slots, wanted)
+
+    def _opened_at(self) -> str | None:
+        if self._record is None:
+            return None
+        record = control_record.read(self._record, self._names.deployment_id)
+        if record is None:
+            return None
+        return record.opened_green if self.name == "green" else record.opened_blue
+
+    def _ensure_record(self) -> Connection:
+        if self._record is None:
+            control_record.ensure(self.endpoint, self._names)
+            self._record = connect(self.endpoint.at(self._names.control_database))
+        return self._record
+
+    def _next_transaction(self) -> int:
+        return int(value(self._conn, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"))
+
+    def _wait(self, peer: PostgreSQLSide, tokens: dict[str, str], deadline: Deadline) -> None:
+        for database, token in tokens.items():
+            while not marker.has(peer._by_database[database], self._names, token):
+                if deadline.passed:
+                    raise BlueGreenError(
+                        f"{peer.name} should have caught up within {deadline.seconds:g} s, but in database {database} it "
+                        "has not applied the marker yet."
+                    )
+                time.sleep(_POLL)
+
+    def _take_sequences(self, peer: PostgreSQLSide, database: str, conn: Connection) -> None:
+        source = peer._by_database[database]
+        names = sequences.changed(peer._glance.get(database, {}), sequences.glance(source))
+        here = sequences.glance(conn)
+        states = {name: state for name, state in sequences.read(source, names).items() if name in here}
+        if self._policy.ahead:
+            shapes, mine = sequences.shapes(conn), sequences.read(conn, states)
+            states = {
+                name: sequences.ahead(state, shapes[name], self._policy.ahead)
+                for name, state in states.items()
+                if sequences.behind(state, mine[name], shapes[name])
+            }
+        sequences.write(conn, states)
+
+
+def _state(found: Sequence[Subscription], slots: set[str], wanted: set[str]) -> Replication:
+    """What the objects of one direction amount to."""
+    if not found and not slots:
+        return "gone"
+    if {one.name for one in found} != wanted or slots != wanted:
+        return "partial"
+    if any(one.started_at is None for one in found):
+        return "armed"
+    return "running" if all(one.enabled and one.worker_pid for one in found) else "stopped"

@@ -1,0 +1,234 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Carries out the decision table: the window, the way back out of it, and what comes after."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from .._core.checks import require
+from .._core.errors import BlueGreenError, words
+from .._core.journal import Journal
+from .._core.waiting import Deadline
+from .gates import Gates
+from .side import Side
+from .table import IN_WINDOW, Action, Observation, Step, after, decide, plan
+from .timeline import Timeline
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds: how far behind the target may be, how long the window and the gate's hold may last."""
+
+    max_lag: float
+    window: float
+    gate: float
+
+
+class _Aborted(Exception):
+    """A step before the opening failed; the writes have to go back to the source."""
+
+    def __init__(self, action: Action, cause: BlueGreenError, seen: Observation) -> None:
+        super().__init__(str(cause))
+        self.action, self.cause, self.seen = action, cause, seen
+
+
+class Move:
+    """One move of the traffic from ``source`` to ``target``, both connected."""
+
+    def __init__(
+        self,
+        source: Side,
+        target: Side,
+        gates: Gates,
+        limits: Limits,
+        journal: Journal,
+        timeline: Timeline,
+        *,
+        reverse: bool,
+    ) -> None:
+        self._source, self._target, self._gates = source, target, gates
+        self._limits, self._journal, self._timeline = limits, journal, timeline
+        self._reverse = reverse
+        self._window: Deadline | None = None
+        self._opening = False
+
+    def observe(self) -> Observation:
+        """What is true now; read-only."""
+        source, target = self._source.facts(self._target), self._target.facts(self._source)
+        return Observation(
+            source_open=source.open,
+            target_open=target.open,
+            forward=target.inbound,
+            reverse=source.inbound,
+            gate=self._gates.state(self._source.name, self._target.name),
+            opened=target.opened_at is not None,
+            reverse_wanted=self._reverse,
+        )
+
+    def plan(self, seen: Observation) -> list[str]:
+        """What a run would do; raises :class:`BlueGreenError` when it would refuse, and with it for failed guardrails."""
+        steps = plan(seen)
+        if steps[-1].action is Action.REFUSE:
+            raise self._refusal(steps[-1])
+        if any(step.action is Action.PREPARE for step in steps):
+            require(self._source.guardrails(self._target), "the switchover")
+        return [self._words(step.action) for step in steps[:-1]]
+
+    def run(self) -> None:
+        """Bring the traffic to the target; raises :class:`BlueGreenError` when it serves from the source instead.
+
+        What fails before the target is open is undone; what fails after it leaves work that running it again completes.
+        """
+        try:
+            self._drive(self.observe())
+        except _Aborted as aborted:
+            self._give_back(aborted)
+
+    def _drive(self, seen: Observation) -> None:
+        while True:
+            step = decide(seen)
+            if step.action is Action.DONE:
+                return
+            if step.action is Action.REFUSE:
+                raise self._refusal(step)
+            seen = self._step(step.action, seen)
+
+    def _step(self, action: Action, seen: Observation) -> Observation:
+        in_window = action in IN_WINDOW and not (action is Action.RETARGET and self._window is None)
+        if in_window and self._window is None:
+            self._window = Deadline(self._limits.window)
+            self._timeline.window_opens()
+        if action is Action.FENCE:
+            self._timeline.zero()
+        try:
+            if in_window and not seen.target_open and self._window and self._window.passed:
+                raise BlueGreenError(f"The window was still open after its limit of {self._limits.window:g} s.")
+            self._journal.act(self._words(action), lambda: self._effect(action))
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  whatever it was, the writes must come back
+            cause = error if isinstance(error, BlueGreenError) else BlueGreenError(f"{words(error) or 'interrupted'}.")
+            self._timeline.note(f"failed: {self._words(action)}")
+            if seen.target_open:
+                raise self._unfinished(action, cause) from None
+            raise _Aborted(action, cause, seen) from None
+        self._timeline.note(self._words(action))
+        seen = after(seen, action)
+        if self._window is not None and seen.target_open and seen.gate in ("none", "target"):
+            self._timeline.window_closes()
+        return seen
+
+    def _effect(self, action: Action) -> None:
+        source, target = self._source, self._target
+        window = self._window or Deadline(self._limits.window)
+        effects: dict[Action, Callable[[], object]] = {
+            Action.RELEASE: lambda: self._gates.switch_to(source.name),
+            Action.PREPARE: self._prepare,
+            Action.ARM: lambda: source.arm(target),
+            Action.HOLD: lambda: self._gates.hold(Deadline(min(self._limits.gate, window.left))),
+            Action.FENCE: lambda: source.fence(window),
+            Action.DRAIN: lambda: source.drain(target, window),
+            Action.OPEN: lambda: self._open(window),
+            Action.RETARGET: self._retarget,
+            Action.END: lambda: target.end(source),
+            Action.START: lambda: source.start(target),
+            Action.UNFENCE: target.unfence,
+            Action.COMPLETE: self._complete,
+        }
+        effects[action]()
+
+    def _prepare(self) -> None:
+        require(self._source.guardrails(self._target), "the switchover")
+        lag = self._source.lag(self._target, self._limits.max_lag)
+        self._timeline.note(f"lag {lag:.3f} s")
+        self._source.prepare(self._target)
+
+    def _open(self, window: Deadline) -> None:
+        self._opening = True
+        position = self._target.open(self._source, window)
+        self._timeline.note(f"{self._target.name} opened at {position}")
+
+    def _retarget(self) -> None:
+        """The target serves already, so this goes forward: tried again before it is reported."""
+        for pause in (0.05, 0.5, 2.0):
+            try:
+                self._gates.switch_to(self._target.name)
+                return
+            except BlueGreenError:
+                time.sleep(pause)
+        self._gates.switch_to(self._target.name)
+
+    def _complete(self) -> None:
+        self._back(Journal(check_mode=False)).run()
+
+    def _back(self, journal: Journal) -> Move:
+        return Move(self._target, self._source, self._gates, self._limits, journal, self._timeline, reverse=False)
+
+    def _give_back(self, aborted: _Aborted) -> None:
+        """The table read for the move back: it unfences, releases and disarms what this run has done."""
+        if aborted.action is Action.PREPARE:
+            raise BlueGreenError(aborted.cause.message, outcome="refused", **aborted.cause.details)
+        back = self._back(self._journal)
+        seen = aborted.seen
+        if self._opening:
+            # The opening was tried: only a fresh look can tell that no client writes to the target.
+            try:
+                seen = replace(self.observe(), ready=True)
+            except Exception:  # noqa: BLE001  whatever it was, nothing is known, so nothing may be opened
+                raise BlueGreenError(
+                    f"Opening {self._target.name} failed and it cannot be told whether it did open "
+                    f"({aborted.cause.message}): both sides stay closed for writers; run it again as soon as "
+                    f"{self._target.name} answers.",
+                    outcome="unknown",
+                ) from None
+            if seen.target_open:
+                self._drive(seen)
+                return
+        left = self._undo(back)
+        raise BlueGreenError(
+            f"{self._source.name} serves, nothing is lost: {self._words(aborted.action)} failed: "
+            f"{aborted.cause.message}" + (f" Left over, run it again to remove: {left}" if left else ""),
+            outcome="refused",
+            **aborted.cause.details,
+        )
+
+    def _undo(self, back: Move) -> str:
+        """Give the writes back first, whatever else may fail; returns what could not be undone, in words."""
+        problems: list[str] = []
+        if self._window is not None:
+            for what, effect in (
+                (f"unfence {self._source.name}", self._source.unfence),
+                (f"release the gate to {self._source.name}", lambda: self._gates.switch_to(self._source.name)),
+            ):
+                try:
+                    self._journal.act(what, effect)
+                    self._timeline.note(what)
+                except Exception as error:  # noqa: BLE001  the next one must be tried all the same
+                    problems.append(f"{what} ({words(error)})")
+        try:
+            back._drive(back.observe())
+        except Exception as error:  # noqa: BLE001  reported, the writes are back already
+            problems.append(words(error))
+        return "; ".join(problems)
+
+    def _unfinished(self, action: Action, error: BlueGreenError) -> BlueGreenError:
+        outcome = "switched_over" if self._target.name == "green" else "rolled_back"
+        return BlueGreenError(
+            f"{self._target.name} serves and no write is lost, but one thing is left to do, "
+            f"{self._words(action)}: {error.message} Run it again to complete it.",
+            outcome=outcome,
+        )
+
+    def _refusal(self, step: Step) -> BlueGreenError:
+        return BlueGreenError(f"Refused, nothing was changed: {self._fill(step.reason)}.", outcome="refused")
+
+    def _words(self, action: Action) -> str:
+        return self._fill(action.value)
+
+    def _fill(self, text: str) -> str:
+        return text.format(source=self._source.name, target=self._target.name)

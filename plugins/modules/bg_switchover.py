@@ -1,0 +1,388 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: bg_switchover
+version_added: 0.1.0
+short_description: Move the traffic of a blue/green deployment, and bring it back
+description:
+  - Holds the gates, fences the side that serves, waits until the other side has applied everything, opens it,
+    points the gates at it and releases them, all in one process over connections that were opened before.
+  - No acknowledged write is lost and at no moment can a client write to both sides. What fails before the other side
+    is open gives the writes back to the side that served; what fails after it is completed by running the module again.
+  - No phase is stored. The next step is derived from what is true now, so a run that was killed at any instant is
+    continued by running it again.
+  - Replication in the opposite direction is armed before the window and started after it, from the position at which
+    the new side opened, so that O(state=rolled_back) loses nothing either.
+options:
+  state:
+    description:
+      - V(switched_over) makes green serve, V(rolled_back) makes blue serve.
+    type: str
+    choices: [switched_over, rolled_back]
+    default: switched_over
+  engine:
+    description: The database engine of both clusters.
+    type: str
+    choices: [aurora_postgresql]
+    required: true
+  blue:
+    required: true
+  green:
+    required: true
+  databases:
+    description:
+      - The databases that the deployment replicates.
+      - Defaults to every database that accepts connections except templates, C(rdsadmin) and the control database.
+    type: list
+    elements: str
+  gates:
+    description:
+      - What holds the client traffic during the window and points it at the other side afterwards.
+      - In a self-managed switchover no AWS endpoint moves. Without a gate the clients have to be pointed at the other
+        side by something else.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      type:
+        description: The kind of gate.
+        type: str
+        choices: [pgbouncer]
+        required: true
+      host:
+        description: The address of PgBouncer's admin console.
+        type: str
+        required: true
+      port:
+        description: The port of PgBouncer's admin console.
+        type: int
+        default: 6432
+      user:
+        description: A user listed in PgBouncer's C(admin_users).
+        type: str
+        required: true
+      password:
+        description: The user's password.
+        type: str
+      databases:
+        description: The entries of PgBouncer's section C([databases]) that lead to the deployment.
+        type: list
+        elements: str
+        required: true
+      config_file:
+        description:
+          - The file that holds these entries, on the host that runs the module.
+          - Its C(host) and C(port) are rewritten, everything else is kept.
+        type: path
+        required: true
+  max_lag:
+    description: Seconds that a write may take from one side to the other for the switchover to begin.
+    type: float
+    default: 5
+  timeout:
+    description: Seconds after which a window that has not opened the other side gives the writes back.
+    type: float
+    default: 30
+  gate_timeout:
+    description: Seconds to wait for transactions in flight while a gate is held.
+    type: float
+    default: 5
+  reverse_replication:
+    description: Whether to replicate back from the new side, which a rollback without loss needs.
+    type: bool
+    default: true
+  replication_ssl_mode:
+    description: The C(sslmode) with which the clusters connect to each other.
+    type: str
+    choices: [disable, require, verify-ca, verify-full]
+    default: require
+  sequences:
+    description:
+      - V(exact) gives every sequence the value it had, without a gap.
+      - V(margin) carries them ahead by O(sequence_margin) before the window, and inside it only those that went beyond.
+    type: str
+    choices: [exact, margin]
+    default: exact
+  sequence_margin:
+    description: How many values to leave out with O(sequences=margin).
+    type: int
+    default: 10000
+extends_documentation_fragment:
+  - bluegreen.aws.deployment
+  - bluegreen.aws.deployment.connections
+  - bluegreen.aws.deployment.attributes
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+attributes:
+  check_mode:
+    support: full
+    details: The lag is not measured in check mode, because measuring it takes a write.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+seealso:
+  - module: bluegreen.aws.pg_logical_subscription
+  - module: bluegreen.aws.bg_readiness
+  - module: bluegreen.aws.bg_verify
+author:
+  - bluegreen.aws contributors (@bluegreen-aws)
+"""
+
+EXAMPLES = r"""
+- name: Move the traffic to green through a PgBouncer
+  bluegreen.aws.bg_switchover:
+    deployment_id: shop-pg18
+    engine: aurora_postgresql
+    blue:
+      host: shop.cluster-abc.eu-central-1.rds.amazonaws.com
+      secret_arn: "{{ admin_secret_arn }}"
+    green:
+      host: shop-pg18.cluster-abc.eu-central-1.rds.amazonaws.com
+      secret_arn: "{{ admin_secret_arn }}"
+    gates:
+      - type: pgbouncer
+        host: 127.0.0.1
+        user: pgbouncer_admin
+        password: "{{ pgbouncer_admin_password }}"
+        databases: [shop]
+        config_file: /etc/pgbouncer/pgbouncer.ini
+
+- name: Bring it back
+  bluegreen.aws.bg_switchover:
+    state: rolled_back
+    deployment_id: shop-pg18
+    engine: aurora_postgresql
+    blue: "{{ blue }}"
+    green: "{{ green }}"
+    gates: "{{ gates }}"
+"""
+
+RETURN = r"""
+outcome:
+  description:
+    - V(switched_over) or V(rolled_back) when the wanted side serves.
+    - V(refused) when the traffic stayed where it was, V(unknown) when it could not be told whether green opened.
+  returned: always, unless an option was wrong
+  type: str
+  sample: switched_over
+window_ms:
+  description: The write outage in milliseconds, from the hold of the gate to its release. Null when there was none.
+  returned: always, unless an option was wrong
+  type: float
+  sample: 48.2
+timeline:
+  description: What happened when.
+  returned: always, unless an option was wrong
+  type: list
+  elements: dict
+  contains:
+    at:
+      description: UTC, ISO 8601.
+      type: str
+    offset_ms:
+      description: Milliseconds to the fence. Null when there was none.
+      type: float
+    event:
+      description: What happened.
+      type: str
+actions:
+  description: What was done, or in check mode would be done, in order.
+  returned: always
+  type: list
+  elements: str
+deployment_id:
+  description: The name of the deployment.
+  returned: always
+  type: str
+serving:
+  description: The side that serves when the module ends.
+  returned: success
+  type: str
+  sample: green
+blue:
+  description: Whether blue accepts writes, and the replication into it.
+  returned: success
+  type: dict
+  contains: &side
+    host:
+      description: The address.
+      type: str
+    open:
+      description: Whether clients can write there.
+      type: bool
+    inbound:
+      description: The replication into it, one of C(gone), C(armed), C(running), C(stopped).
+      type: str
+    opened_at:
+      description: The position at which it was last opened by a switchover.
+      type: str
+green:
+  description: Whether green accepts writes, and the replication into it.
+  returned: success
+  type: dict
+  contains: *side
+replication:
+  description: The replication that runs now.
+  returned: success
+  type: dict
+  contains:
+    running:
+      description: Whether the side that does not serve follows the one that does.
+      type: bool
+    direction:
+      description: C(forward) from blue to green, C(reverse) from green to blue. Null when none runs.
+      type: str
+"""
+
+import signal
+from typing import Any
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
+from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
+    connection_options,
+    deployment_options,
+    postgresql_endpoint,
+    run,
+)
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.side import PostgreSQLSide, SequencePolicy, pair
+from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates import Gates
+from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates.pgbouncer import PgBouncerGate, Target
+from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.run import Limits, Move
+from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.timeline import Timeline
+
+
+def _gate(options: dict[str, Any], blue: PostgreSQLSide, green: PostgreSQLSide) -> PgBouncerGate:
+    sides = {side.name: Target(side.endpoint.host, side.endpoint.port) for side in (blue, green)}
+    return PgBouncerGate(
+        host=options["host"],
+        port=options["port"],
+        user=options["user"],
+        password=options["password"],
+        databases=options["databases"],
+        config_file=options["config_file"],
+        sides=sides,
+    )
+
+
+def _sides(module: AnsibleAWSModule, names: Names) -> tuple[PostgreSQLSide, PostgreSQLSide]:
+    return pair(
+        postgresql_endpoint(module, "blue"),
+        postgresql_endpoint(module, "green"),
+        names,
+        module.params["databases"],
+        SequencePolicy(module.params["sequences"], module.params["sequence_margin"]),
+        module.params["replication_ssl_mode"],
+    )
+
+
+def _switch(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[str, Any]:
+    blue, green = _sides(module, names)
+    gates = Gates([_gate(options, blue, green) for options in module.params["gates"]])
+    timeline = Timeline()
+    source, target = (blue, green) if module.params["state"] == "switched_over" else (green, blue)
+    limits = Limits(module.params["max_lag"], module.params["timeout"], module.params["gate_timeout"])
+    move = Move(source, target, gates, limits, journal, timeline, reverse=module.params["reverse_replication"])
+    try:
+        source.connect()
+        target.connect()
+        before = _state(blue, green)
+        if journal.check_mode:
+            planned = move.plan(move.observe())
+            for action in planned:
+                journal.act(action, lambda: None)
+        else:
+            move.run()
+        after = _state(blue, green)
+    except BlueGreenError as error:
+        raise BlueGreenError(
+            error.message,
+            **{"outcome": "refused", **error.details, "window_ms": timeline.window_ms, "timeline": timeline.as_list()},
+        ) from None
+    finally:
+        for closable in (gates, blue, green):
+            closable.close()
+    return {
+        "outcome": module.params["state"],
+        "window_ms": timeline.window_ms,
+        "timeline": timeline.as_list(),
+        **after,
+        **({"diff": {"before": before, "after": after}} if module._diff else {}),
+    }
+
+
+def _state(blue: PostgreSQLSide, green: PostgreSQLSide) -> dict[str, Any]:
+    facts = {"blue": blue.facts(green), "green": green.facts(blue)}
+    serving = [name for name, found in facts.items() if found.open]
+    direction = {"green": "forward", "blue": "reverse"}
+    running = [direction[name] for name, found in facts.items() if found.inbound == "running" and not found.open]
+    sides = {
+        side.name: {
+            "host": side.endpoint.host,
+            "open": facts[side.name].open,
+            "inbound": facts[side.name].inbound,
+            "opened_at": facts[side.name].opened_at,
+        }
+        for side in (blue, green)
+    }
+    return {
+        **sides,
+        "serving": serving[0] if len(serving) == 1 else "unknown",
+        "replication": {"running": bool(running), "direction": running[0] if running else None},
+    }
+
+
+def main() -> None:
+    module = AnsibleAWSModule(
+        argument_spec={
+            **deployment_options(),
+            "state": {"type": "str", "choices": ["switched_over", "rolled_back"], "default": "switched_over"},
+            "engine": {"type": "str", "choices": ["aurora_postgresql"], "required": True},
+            "blue": connection_options(required=True),
+            "green": connection_options(required=True),
+            "databases": {"type": "list", "elements": "str"},
+            "gates": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "type": {"type": "str", "choices": ["pgbouncer"], "required": True},
+                    "host": {"type": "str", "required": True},
+                    "port": {"type": "int", "default": 6432},
+                    "user": {"type": "str", "required": True},
+                    "password": {"type": "str", "no_log": True},
+                    "databases": {"type": "list", "elements": "str", "required": True},
+                    "config_file": {"type": "path", "required": True},
+                },
+            },
+            "max_lag": {"type": "float", "default": 5},
+            "timeout": {"type": "float", "default": 30},
+            "gate_timeout": {"type": "float", "default": 5},
+            "reverse_replication": {"type": "bool", "default": True},
+            "replication_ssl_mode": {
+                "type": "str",
+                "choices": ["disable", "require", "verify-ca", "verify-full"],
+                "default": "require",
+            },
+            "sequences": {"type": "str", "choices": ["exact", "margin"], "default": "exact"},
+            "sequence_margin": {"type": "int", "default": 10000},
+        },
+        supports_check_mode=True,
+    )
+    # A polite end is treated as a step that failed: before the opening the writes go back to the side that served.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    run(module, lambda names, journal: _switch(module, names, journal))
+
+
+if __name__ == "__main__":
+    main()
