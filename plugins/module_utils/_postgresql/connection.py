@@ -133,13 +133,17 @@ def rows(
         return cursor.fetchall() if cursor.description else []
 
 
-def value(conn: Connection, statement: str | sql.Composable, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Any:
+def value(
+    conn: Connection, statement: str | sql.Composable, parameters: Sequence[Any] | Mapping[str, Any] | None = None
+) -> Any:
     """The first column of the first row, None when there is no row."""
     found = rows(conn, statement, parameters)
     return found[0][0] if found else None
 
 
-def execute(conn: Connection, statement: str | sql.Composable, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> None:
+def execute(
+    conn: Connection, statement: str | sql.Composable, parameters: Sequence[Any] | Mapping[str, Any] | None = None
+) -> None:
     """Run a statement for its effect."""
     with conn.cursor() as cursor:
         cursor.execute(statement, parameters)

@@ -12,11 +12,19 @@ notices that the other side has caught up is a marker row: the subscriber's flus
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+try:
+    import psycopg2
+except ImportError:  # refused in connection.require_driver()
+    pass
 
 from .._core.checks import Check
 from .._core.errors import BlueGreenError
@@ -25,7 +33,7 @@ from .._core.side import Replication, SideFacts
 from .._core.waiting import Deadline
 from . import control_record, marker
 from . import side_sequences as sequences
-from .catalog import list_databases
+from .catalog import choose_databases
 from .connection import Endpoint, connect, connected, value
 from .guardrails import switchover_checks
 from .side_fence import (
@@ -78,11 +86,52 @@ def pair(
     replication_ssl_mode: str,
 ) -> tuple[PostgreSQLSide, PostgreSQLSide]:
     """Blue and green of a deployment, not connected yet; the databases are blue's when none are given."""
-    if databases is None:
-        with connected(blue) as conn:
-            databases = list_databases(conn, names)
-    both = [PostgreSQLSide(endpoint, names, databases, policy, replication_ssl_mode) for endpoint in (blue, green)]
+    with connected(blue) as conn:
+        databases = choose_databases(conn, names, databases)
+    record = Record(green, names)
+    both = [
+        PostgreSQLSide(endpoint, names, databases, policy, replication_ssl_mode, record) for endpoint in (blue, green)
+    ]
     return both[0], both[1]
+
+
+class Record:
+    """The positions at which the sides were opened, in the control record on green; both sides share one."""
+
+    def __init__(self, green: Endpoint, names: Names) -> None:
+        self._green, self._names = green, names
+        self._conn: Connection | None = None
+
+    def opened_at(self, side: str) -> str | None:
+        """Where in its own log ``side`` was last opened by a switchover, None when it never was."""
+        record = control_record.read(self._connected, self._names.deployment_id)
+        return getattr(record, f"opened_{side}") if record else None
+
+    def commit(self, side: str, position: str) -> None:
+        """Write down, durably, where ``side`` is about to be opened."""
+        control_record.commit(self._connected, self._names.deployment_id, **{f"opened_{side}": position})
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._conn is not None:
+            self._conn.close()
+
+    @property
+    def pids(self) -> list[int]:
+        """The server process of the connection, if there is one."""
+        return [self._conn.info.backend_pid] if self._conn is not None else []
+
+    @property
+    def _connected(self) -> Connection:
+        if self._conn is None or self._conn.closed:
+            with connected(self._green) as conn:
+                if not control_record.exists(conn, self._names):
+                    raise BlueGreenError(
+                        f"Green at {self._green.host} should hold the control record of {self._names.deployment_id}, but "
+                        "has no control database: it was not built by this deployment, or its clean-up has run."
+                    )
+            self._conn = connect(self._green.at(self._names.control_database))
+        return self._conn
 
 
 class PostgreSQLSide:
@@ -95,13 +144,14 @@ class PostgreSQLSide:
         databases: Sequence[str],
         policy: SequencePolicy,
         replication_ssl_mode: str,
+        record: Record,
     ) -> None:
         self.name = endpoint.side
         self.endpoint = endpoint
         self._names, self._databases, self._policy = names, list(databases), policy
         self._ssl_mode = replication_ssl_mode
+        self._record = record
         self._cluster: Connection | None = None
-        self._record: Connection | None = None
         self._by_database: dict[str, Connection] = {}
         self._fenced_at: datetime | None = None
         self._proof: Proof | None = None
@@ -113,14 +163,18 @@ class PostgreSQLSide:
         """Open every connection that the window needs."""
         self._cluster = connect(self.endpoint)
         self._by_database = {database: connect(self.endpoint.at(database)) for database in self._databases}
-        if control_record.exists(self._cluster, self._names):
-            self._record = connect(self.endpoint.at(self._names.control_database))
 
     def close(self) -> None:
         """Close the connections."""
-        for conn in [self._cluster, self._record, *self._by_database.values()]:
-            if conn is not None:
-                conn.close()
+        self._record.close()
+        for conn in self._connections:
+            conn.close()
+
+    def abandon(self) -> None:
+        """Break every connection, from whatever thread: a server that is frozen answers nothing, not even a cancel."""
+        for conn in self._connections:
+            with suppress(OSError, psycopg2.Error), socket.socket(fileno=os.dup(conn.fileno())) as link:
+                link.shutdown(socket.SHUT_RDWR)
 
     # -- looking
 
@@ -130,7 +184,7 @@ class PostgreSQLSide:
         deadline = Deadline(_WORKER)
         while (inbound := self._inbound(peer)) == "stopped" and not deadline.passed:
             time.sleep(0.05)
-        return SideFacts(open=not closed, inbound=inbound, opened_at=self._opened_at())
+        return SideFacts(open=not closed, inbound=inbound, opened_at=self._record.opened_at(self.name))
 
     def guardrails(self, peer: PostgreSQLSide) -> list[Check]:
         """Read-only checks before traffic moves from here to ``peer``."""
@@ -143,8 +197,7 @@ class PostgreSQLSide:
     # -- before and after the window
 
     def prepare(self, peer: PostgreSQLSide) -> None:
-        """The control record's table on ``peer``, and the sequences carried ahead."""
-        peer._ensure_record()
+        """The sequences carried ahead, and their values remembered."""
         for database, conn in self._by_database.items():
             self._glance[database] = sequences.glance(conn)
             target = peer._by_database[database]
@@ -176,7 +229,7 @@ class PostgreSQLSide:
 
     def start(self, peer: PostgreSQLSide) -> None:
         """Start the armed subscriptions from the position at which ``peer`` opened."""
-        position = peer._opened_at()
+        position = self._record.opened_at(peer.name)
         if position is None:
             raise BlueGreenError(f"The position at which {peer.name} opened should be on record, but is not.")
         started = {found.name for found in subscriptions(self._conn) if found.started_at}
@@ -200,10 +253,14 @@ class PostgreSQLSide:
         end_writers(self._conn, self._databases, self._fenced_at, self._pids, deadline)
 
     def unfence(self) -> None:
-        """Open the databases; sessions that logged in behind the fence would stay read-only and are ended."""
+        """Open the databases, over a new connection when the old one is broken."""
         self._fenced_at = None
-        moment = open_databases(self._conn, self._databases)
-        end_sessions(self._conn, self._databases, moment, self._pids)
+        try:
+            self._open_databases()
+        except psycopg2.Error:  # the connection broke, which may be why the writes are given back
+            self.close()
+            self.connect()
+            self._open_databases()
 
     def drain(self, peer: PostgreSQLSide, deadline: Deadline) -> None:
         """A marker at the end of every database's log has passed, and no transaction has ended here since it was written."""
@@ -228,16 +285,19 @@ class PostgreSQLSide:
         """Sequences, then the position committed to the control record, then all databases opened in one transaction."""
         for database, conn in self._by_database.items():
             self._take_sequences(peer, database, conn)
-        record = self._ensure_record()
         position = str(value(self._conn, "SELECT pg_catalog.pg_current_wal_insert_lsn()"))
-        control_record.commit(record, self._names.deployment_id, **{f"opened_{self.name}": position})
+        self._record.commit(self.name, position)
         if deadline.passed:
             raise BlueGreenError(f"The window was still open after its limit of {deadline.seconds:g} s.")
-        moment = open_databases(self._conn, self._databases)
-        end_sessions(self._conn, self._databases, moment, self._pids)
+        self._open_databases()
         return position
 
     # -- helpers
+
+    def _open_databases(self) -> None:
+        """Sessions that logged in behind the fence would stay read-only, so they are ended."""
+        moment = open_databases(self._conn, self._databases)
+        end_sessions(self._conn, self._databases, moment, self._pids)
 
     @property
     def _conn(self) -> Connection:
@@ -247,8 +307,11 @@ class PostgreSQLSide:
 
     @property
     def _pids(self) -> list[int]:
-        held = [self._conn, self._record, *self._by_database.values()]
-        return [conn.info.backend_pid for conn in held if conn is not None]
+        return [*(conn.info.backend_pid for conn in self._connections), *self._record.pids]
+
+    @property
+    def _connections(self) -> list[Connection]:
+        return [conn for conn in (self._cluster, *self._by_database.values()) if conn is not None]
 
     @property
     def _direction(self) -> Direction:
@@ -263,20 +326,6 @@ class PostgreSQLSide:
         found = [one for one in subscriptions(self._conn) if one.name in wanted]
         slots = {slot.name for slot in logical_slots(peer._conn)} & wanted
         return _state(found, slots, wanted)
-
-    def _opened_at(self) -> str | None:
-        if self._record is None:
-            return None
-        record = control_record.read(self._record, self._names.deployment_id)
-        if record is None:
-            return None
-        return record.opened_green if self.name == "green" else record.opened_blue
-
-    def _ensure_record(self) -> Connection:
-        if self._record is None:
-            control_record.ensure(self.endpoint, self._names)
-            self._record = connect(self.endpoint.at(self._names.control_database))
-        return self._record
 
     def _next_transaction(self) -> int:
         return int(value(self._conn, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"))

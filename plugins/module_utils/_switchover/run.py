@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -57,6 +58,7 @@ class Move:
         self._limits, self._journal, self._timeline = limits, journal, timeline
         self._reverse = reverse
         self._window: Deadline | None = None
+        self._limit: threading.Timer | None = None
         self._opening = False
 
     def observe(self) -> Observation:
@@ -89,7 +91,10 @@ class Move:
         try:
             self._drive(self.observe())
         except _Aborted as aborted:
+            self._cancel_limit()
             self._give_back(aborted)
+        finally:
+            self._cancel_limit()
 
     def _drive(self, seen: Observation) -> None:
         while True:
@@ -103,8 +108,7 @@ class Move:
     def _step(self, action: Action, seen: Observation) -> Observation:
         in_window = action in IN_WINDOW and not (action is Action.RETARGET and self._window is None)
         if in_window and self._window is None:
-            self._window = Deadline(self._limits.window)
-            self._timeline.window_opens()
+            self._open_window()
         if action is Action.FENCE:
             self._timeline.zero()
         try:
@@ -120,8 +124,24 @@ class Move:
         self._timeline.note(self._words(action))
         seen = after(seen, action)
         if self._window is not None and seen.target_open and seen.gate in ("none", "target"):
-            self._timeline.window_closes()
+            self._close_window()
         return seen
+
+    def _open_window(self) -> None:
+        self._window = Deadline(self._limits.window)
+        self._timeline.window_opens()
+        # A frozen target would hold the window for as long as it is frozen: no statement ever returns from it.
+        self._limit = threading.Timer(self._limits.window, self._target.abandon)
+        self._limit.daemon = True
+        self._limit.start()
+
+    def _close_window(self) -> None:
+        self._timeline.window_closes()
+        self._cancel_limit()
+
+    def _cancel_limit(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
 
     def _effect(self, action: Action) -> None:
         source, target = self._source, self._target

@@ -29,6 +29,9 @@ class Side(Protocol):
     def close(self) -> None:
         """Close the connections."""
 
+    def abandon(self) -> None:
+        """Break the connections, called from another thread when the window's limit is over."""
+
     def facts(self, peer: Any) -> SideFacts:
         """Look anew."""
 

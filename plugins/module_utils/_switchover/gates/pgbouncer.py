@@ -95,7 +95,7 @@ class PgBouncerGate:
         )
 
     def release(self) -> None:
-        """RESUME every database that is paused."""
+        """RESUME every database that is, or is about to be, paused."""
         for row in self._rows():
             if row["paused"]:
                 self._command(f'RESUME "{row["name"]}"')
@@ -108,7 +108,7 @@ class PgBouncerGate:
 
     def _pause(self, database: str, deadline: Deadline) -> None:
         errors: list[BlueGreenError] = []
-        console = self._connect()  # one of its own: PAUSE answers only when everything in flight has ended
+        console = self._console()  # opened before the window, when the facts were read
 
         def pause() -> None:
             try:
@@ -119,14 +119,13 @@ class PgBouncerGate:
         thread = threading.Thread(target=pause, daemon=True)
         thread.start()
         thread.join(deadline.left)
-        if thread.is_alive():
+        if thread.is_alive():  # PAUSE answers only when everything in flight has ended
+            self._conn = None
             self.release()
-            thread.join(5)
             raise BlueGreenError(
                 f"{self.name} could not be held within {deadline.seconds:g} s, because transactions on {database} did "
                 "not end: end them, or raise gate_timeout."
             )
-        console.close()
         if errors:
             raise errors[0]
 

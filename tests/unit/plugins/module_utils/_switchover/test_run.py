@@ -47,6 +47,7 @@ class FakeSide:
     opened_at: str | None = None
     checks: list[Check] = field(default_factory=list)
     blind: bool = False
+    dead_after: str = ""
     log: list[str] = field(default_factory=list)
 
     def _do(self, step: str, **changes: Any) -> None:
@@ -63,7 +64,12 @@ class FakeSide:
     def close(self) -> None:
         pass
 
+    def abandon(self) -> None:
+        self.log.append("abandon")
+
     def facts(self, peer: FakeSide) -> SideFacts:
+        if self.dead_after and self.dead_after in peer.log:
+            raise BlueGreenError(f"{self.name} does not answer.")
         if self.blind and "open" in self.log:
             raise BlueGreenError(f"{self.name} does not answer.")
         return SideFacts(self.open, self.inbound, self.opened_at)
@@ -223,6 +229,15 @@ def test_an_opening_of_which_nothing_is_known_leaves_both_sides_closed() -> None
     assert raised.value.details["outcome"] == "unknown"
     assert "unfence" not in it.blue.log
     assert not it.blue.open
+
+
+def test_the_writes_come_back_although_the_other_side_is_lost() -> None:
+    it = scene("drain blue")
+    it.green.dead_after = "fence"
+    with pytest.raises(BlueGreenError, match="Left over") as raised:
+        it.move().run()
+    assert raised.value.details["outcome"] == "refused"
+    assert it.blue.open and (it.gate.position, it.gate.held) == ("blue", False)
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -221,6 +221,18 @@ def test_refuses_to_guess_when_nobody_serves_and_nothing_replicates() -> None:
     assert decide(observe(world, "green", "blue")).action is Action.REFUSE
 
 
+def test_refuses_to_start_the_way_back_without_the_position_at_which_the_target_opened() -> None:
+    world = replace(FRESH, blue_open=False, green_open=True, gate="green", to_green="gone", to_blue="armed")
+    step = decide(observe(world, "blue", "green"))
+    assert step.action is Action.REFUSE and "no position is recorded" in step.reason
+
+
+@pytest.mark.parametrize("state", ["running", "stopped"])
+def test_writes_go_back_to_a_fenced_side_whose_copy_never_opened(state: str) -> None:
+    world = replace(FRESH, blue_open=False, to_green=state)
+    assert decide(observe(world, "green", "blue")).action is Action.UNFENCE
+
+
 def test_a_gate_found_held_is_released_before_anything_slow() -> None:
     step = decide(observe(replace(FRESH, gate="held"), "blue", "green"))
     assert step.action is Action.RELEASE

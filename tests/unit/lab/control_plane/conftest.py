@@ -1,0 +1,113 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A control plane over a fake engine, in this process, with real boto3 clients in front of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from tests.lab.control_plane.addresses import Addresses
+from tests.lab.control_plane.clock import DELAYS, Clock
+from tests.lab.control_plane.plane import ControlPlane
+from tests.lab.control_plane.server import Endpoint
+from tests.unit.lab.control_plane.fake_engine import AURORA, FakeEngine
+
+DELAY = 0.03
+
+
+@dataclass
+class Aws:
+    """One lab for one test."""
+
+    plane: ControlPlane
+    engine: FakeEngine
+    endpoint: Endpoint
+    rds: Any
+
+    def status(self, cluster: str) -> str:
+        """The cluster's status."""
+        return str(self.cluster(cluster)["Status"])
+
+    def cluster(self, cluster: str) -> dict[str, Any]:
+        """The cluster as described."""
+        found: dict[str, Any] = self.rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]
+        return found
+
+    def instance(self, instance: str) -> dict[str, Any]:
+        """The instance as described."""
+        found: dict[str, Any] = self.rds.describe_db_instances(DBInstanceIdentifier=instance)["DBInstances"][0]
+        return found
+
+    def until(self, what: Callable[[], bool]) -> None:
+        """Wait for something to become true."""
+        end = time.monotonic() + 10
+        while not what():
+            assert time.monotonic() < end, "it did not become true in 10 s"
+            time.sleep(0.01)
+
+    def settled(self, cluster: str) -> None:
+        """Wait until a cluster and its instances are available with nothing pending."""
+
+        def ready() -> bool:
+            found = self.cluster(cluster)
+            members = [self.instance(member["DBInstanceIdentifier"]) for member in found["DBClusterMembers"]]
+            return (
+                found["Status"] == "available"
+                and not found.get("PendingModifiedValues")
+                and all(m["DBInstanceStatus"] == "available" and not m["PendingModifiedValues"] for m in members)
+            )
+
+        self.until(ready)
+
+    def create(self, cluster: str = "shop", version: str = "16.14", instances: int = 1, **options: Any) -> None:
+        """Create a cluster with instances and wait for them."""
+        self.rds.create_db_cluster(
+            DBClusterIdentifier=cluster,
+            Engine=AURORA,
+            EngineVersion=version,
+            MasterUsername="admin1",
+            MasterUserPassword="first+Pass-word",
+            DatabaseName="shop",
+            **options,
+        )
+        for number in range(1, instances + 1):
+            self.rds.create_db_instance(
+                DBInstanceIdentifier=f"{cluster}-{number}",
+                DBClusterIdentifier=cluster,
+                Engine=AURORA,
+                DBInstanceClass="db.r6g.large",
+            )
+        self.settled(cluster)
+
+    def clone(self, source: str = "shop", target: str = "green", **options: Any) -> dict[str, Any]:
+        """Ask for a copy-on-write clone."""
+        found: dict[str, Any] = self.rds.restore_db_cluster_to_point_in_time(
+            SourceDBClusterIdentifier=source,
+            DBClusterIdentifier=target,
+            RestoreType="copy-on-write",
+            UseLatestRestorableTime=True,
+            **options,
+        )["DBCluster"]
+        return found
+
+    def messages(self, source_type: str, identifier: str) -> list[str]:
+        """The messages of a source's events."""
+        events = self.rds.describe_events(SourceType=source_type, SourceIdentifier=identifier)["Events"]
+        return [str(event["Message"]) for event in events]
+
+
+@pytest.fixture
+def aws() -> Iterator[Aws]:
+    """A fresh lab with short states."""
+    engine = FakeEngine()
+    plane = ControlPlane({AURORA: engine}, Addresses(), Clock(dict.fromkeys(DELAYS, DELAY)))
+    endpoint = Endpoint(plane)
+    endpoint.start()
+    yield Aws(plane, engine, endpoint, endpoint.client("rds"))
+    plane.close()
+    endpoint.stop()

@@ -1,0 +1,111 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A database engine of records only: what was asked of it is what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.lab.engine import EngineError, EngineVersion, InstanceSpec, Parameter
+
+AURORA = "aurora-postgresql"
+
+
+@dataclass
+class Volume:
+    """A volume: its version, its master user, and whose copy it is."""
+
+    version: str
+    username: str
+    password: str
+    copy_of: str | None = None
+
+
+@dataclass
+class FakeEngine:
+    """Keeps volumes and the specs of running servers; `refuse_upgrade` is the reason of a failing precheck."""
+
+    volumes: dict[str, Volume] = field(default_factory=dict)
+    servers: dict[str, InstanceSpec] = field(default_factory=dict)
+    parameters: dict[str, dict[str, str]] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    refuse_upgrade: str | None = None
+    refuse_start: str | None = None
+
+    def versions(self) -> Sequence[EngineVersion]:
+        """The versions of the lab."""
+        return (
+            EngineVersion(AURORA, "16.10", "aurora-postgresql16", 16, ("16.14", "18.1")),
+            EngineVersion(AURORA, "16.14", "aurora-postgresql16", 16, ("18.4",)),
+            EngineVersion(AURORA, "18.1", "aurora-postgresql18", 18, ("18.4",)),
+            EngineVersion(AURORA, "18.4", "aurora-postgresql18", 18, ()),
+        )
+
+    def default_parameters(self, family: str) -> Mapping[str, Parameter]:
+        """A few parameters of each kind, and enough for a second page."""
+        known = [
+            Parameter("rds.logical_replication", "0", "static", "boolean", "0,1", True, "Enables logical decoding."),
+            Parameter("max_connections", "100", "static", "integer", "6-262143", True, "Connections."),
+            Parameter("max_replication_slots", "20", "static", "integer", "5-262143", True, "Slots."),
+            Parameter("work_mem", None, "dynamic", "integer", "64-2147483647", True, "Memory for sorts."),
+            Parameter("log_statement", "none", "dynamic", "string", "none,ddl,mod,all", True, "What is logged."),
+            Parameter("server_version", "x", "static", "string", None, False, "Not modifiable."),
+        ]
+        known += [Parameter(f"filler_{n:03}", "1", "dynamic", "integer", None, True, "Filler.") for n in range(100)]
+        return {parameter.name: parameter for parameter in known}
+
+    def create_volume(
+        self, volume_id: str, version: str, master_username: str, master_password: str, database: str | None
+    ) -> None:
+        """Keep a new volume."""
+        self.volumes[volume_id] = Volume(version, master_username, master_password)
+
+    def clone_volume(self, source_id: str, target_id: str) -> None:
+        """Copy a volume."""
+        source = self.volumes[source_id]
+        self.volumes[target_id] = Volume(source.version, source.username, source.password, copy_of=source_id)
+
+    def start(self, spec: InstanceSpec) -> None:
+        """Keep a running server."""
+        if self.refuse_start:
+            raise EngineError(self.refuse_start)
+        if spec.role == "reader" and not any(
+            other.volume_id == spec.volume_id and other.role == "writer" for other in self.servers.values()
+        ):
+            raise EngineError("a reader needs its writer")
+        self.log.append(f"start {spec.role}")
+        self.servers[spec.instance_id] = spec
+        self.parameters[spec.instance_id] = dict(spec.parameters)
+
+    def stop(self, instance_id: str, immediate: bool = False) -> None:
+        """Forget a running server."""
+        if instance_id in self.servers:
+            self.log.append(f"{'kill' if immediate else 'stop'} {self.servers.pop(instance_id).role}")
+
+    def apply_dynamic(self, instance_id: str, parameters: Mapping[str, str]) -> None:
+        """Keep the parameters."""
+        self.parameters[instance_id] = dict(parameters)
+
+    def upgrade_volume(self, volume_id: str, version: str) -> None:
+        """Change the version, when no server runs and nothing refuses."""
+        if any(spec.volume_id == volume_id for spec in self.servers.values()):
+            raise EngineError("a server is running")
+        if self.refuse_upgrade:
+            raise EngineError(self.refuse_upgrade)
+        self.log.append(f"upgrade {version}")
+        self.volumes[volume_id].version = version
+
+    def set_master_password(self, volume_id: str, password: str) -> None:
+        """Keep the password."""
+        self.volumes[volume_id].password = password
+
+    def delete_volume(self, volume_id: str) -> None:
+        """Forget a volume."""
+        del self.volumes[volume_id]
+
+    def close(self) -> None:
+        """Forget everything."""
+        self.servers.clear()
+        self.volumes.clear()
