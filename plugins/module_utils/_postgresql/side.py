@@ -41,6 +41,8 @@ from .side_fence import (
     close_databases,
     end_sessions,
     end_writers,
+    named,
+    newcomers,
     open_databases,
     read_only_databases,
 )
@@ -61,6 +63,10 @@ if TYPE_CHECKING:
 
 _POLL = 0.001  # seconds between two looks for the marker
 _WORKER = 5.0  # seconds for the worker of an enabled subscription to show up
+# The service's own sessions and autovacuum end transactions too. Only when clients have logged in behind the fence is it
+# suspicious; each time the next look waits longer, so that a client that writes shows up again.
+_SUSPICION = 0.05  # seconds
+_PATIENCE = 3  # times
 _SLOT = 30.0  # seconds for open transactions to end while a slot is made
 
 
@@ -232,7 +238,7 @@ class PostgreSQLSide:
         position = self._record.opened_at(peer.name)
         if position is None:
             raise BlueGreenError(f"The position at which {peer.name} opened should be on record, but is not.")
-        started = {found.name for found in subscriptions(self._conn) if found.started_at}
+        started = {found.name for found in subscriptions(self._conn) if found.started}
         for database, conn in self._by_database.items():
             if self._object(database) not in started:
                 start_subscription(conn, self._object(database), position)
@@ -248,56 +254,60 @@ class PostgreSQLSide:
 
     def fence(self, deadline: Deadline) -> None:
         """Close the databases, end every session that could still write; the proof is read in :meth:`drain`."""
-        self._fenced_at = close_databases(self._conn, self._databases)
-        self._proof = Proof(self.endpoint, self._databases, self._names.schema)
-        end_writers(self._conn, self._databases, self._fenced_at, self._pids, deadline)
+        self._fenced_at, self._proof = self._put_up_fence(deadline)
 
     def unfence(self) -> None:
         """Open the databases, over a new connection when the old one is broken."""
         self._fenced_at = None
         try:
-            self._open_databases()
+            self.open()
         except psycopg2.Error:  # the connection broke, which may be why the writes are given back
             self.close()
             self.connect()
-            self._open_databases()
+            self.open()
 
     def drain(self, peer: PostgreSQLSide, deadline: Deadline) -> None:
         """A marker at the end of every database's log has passed, and no transaction has ended here since it was written."""
         if self._fenced_at is None or self._proof is None:
-            self.fence(deadline)  # put up by a run that died: nothing is known of what was in flight
+            self._fenced_at, self._proof = self._put_up_fence(deadline)  # a run that died had: nothing is known of it
+        suspicions = 0
         while True:
             tokens = {database: marker.write(conn, self._names) for database, conn in self._by_database.items()}
             end_of_log = self._next_transaction()
             self._wait(peer, tokens, deadline)
-            if self._proof is not None:
-                self._proof.result()
-            end_writers(self._conn, self._databases, self._fenced_at or datetime.max, self._pids, deadline)
+            self._proof.result()
+            time.sleep(suspicions * _SUSPICION)
+            strangers = newcomers(self._conn, self._databases, self._fenced_at, self._pids)
+            end_writers(self._conn, self._databases, self._fenced_at, self._pids, deadline)
             if self._next_transaction() == end_of_log:
                 return
-            if deadline.passed:
+            suspicions += bool(strangers)
+            if deadline.passed or suspicions > _PATIENCE:
                 raise BlueGreenError(
-                    f"{self.name} should be quiet behind the fence, but transactions still end there: look for sessions "
-                    "that set default_transaction_read_only = off themselves."
+                    f"{self.name} should be quiet behind the fence, but transactions still end there; a session that lifts "
+                    f"default_transaction_read_only for itself is among these: {named(strangers) or 'none left'}."
                 )
 
-    def open(self, peer: PostgreSQLSide, deadline: Deadline) -> str:
-        """Sequences, then the position committed to the control record, then all databases opened in one transaction."""
+    def take_over(self, peer: PostgreSQLSide) -> str:
+        """The sequences that moved, then the position, committed to the control record before anything can be written."""
         for database, conn in self._by_database.items():
             self._take_sequences(peer, database, conn)
         position = str(value(self._conn, "SELECT pg_catalog.pg_current_wal_insert_lsn()"))
         self._record.commit(self.name, position)
-        if deadline.passed:
-            raise BlueGreenError(f"The window was still open after its limit of {deadline.seconds:g} s.")
-        self._open_databases()
         return position
+
+    def open(self) -> None:
+        """Every database in one transaction; sessions that logged in while it was closed would stay read-only and are ended."""
+        moment = open_databases(self._conn, self._databases)
+        end_sessions(self._conn, self._databases, moment, self._pids)
 
     # -- helpers
 
-    def _open_databases(self) -> None:
-        """Sessions that logged in behind the fence would stay read-only, so they are ended."""
-        moment = open_databases(self._conn, self._databases)
-        end_sessions(self._conn, self._databases, moment, self._pids)
+    def _put_up_fence(self, deadline: Deadline) -> tuple[datetime, Proof]:
+        moment = close_databases(self._conn, self._databases)
+        proof = Proof(self.endpoint, self._databases, self._names.schema)
+        end_writers(self._conn, self._databases, moment, self._pids, deadline)
+        return moment, proof
 
     @property
     def _conn(self) -> Connection:
@@ -361,6 +371,6 @@ def _state(found: Sequence[Subscription], slots: set[str], wanted: set[str]) -> 
         return "gone"
     if {one.name for one in found} != wanted or slots != wanted:
         return "partial"
-    if any(one.started_at is None for one in found):
+    if any(not one.started for one in found):
         return "armed"
     return "running" if all(one.enabled and one.worker_pid for one in found) else "stopped"

@@ -90,6 +90,18 @@ def _alter(conn: Connection, databases: Sequence[str], statement: str) -> dateti
     return moment
 
 
+def newcomers(conn: Connection, databases: Sequence[str], since: datetime, ours: Sequence[int]) -> list[Writer]:
+    """The client sessions in ``databases`` that logged in behind the fence; read-only unless they lift that themselves."""
+    statement = "SELECT a.pid, a.usename, a.application_name" + _CLIENTS + " AND a.backend_start >= %(since)s"
+    found = rows(conn, statement, {"databases": list(databases), "since": since, "ours": list(ours)})
+    return [Writer(*row) for row in found]
+
+
+def named(sessions: Sequence[Writer]) -> str:
+    """Sessions in words, for a person to find them."""
+    return ", ".join(f"{one.user} (pid {one.pid}, {one.application or 'no application name'})" for one in sessions)
+
+
 def end_sessions(conn: Connection, databases: Sequence[str], since: datetime, ours: Sequence[int]) -> int:
     """Terminate the client sessions in ``databases`` that began before ``since``; returns how many were told to end."""
     statement = "SELECT count(pg_catalog.pg_terminate_backend(a.pid))" + _CLIENTS + " AND a.backend_start < %(since)s"
@@ -116,8 +128,7 @@ def end_writers(
         if not found:
             break
         if deadline.passed:
-            sessions = ", ".join(f"{w.user} (pid {w.pid}, {w.application or 'no application name'})" for w in found)
-            raise BlueGreenError(f"Every client session should end at the fence, but these did not: {sessions}.")
+            raise BlueGreenError(f"Every client session should end at the fence, but these did not: {named(found)}.")
         time.sleep(_POLL)
     refuse_prepared(conn, databases)
 

@@ -112,8 +112,8 @@ class Move:
         if action is Action.FENCE:
             self._timeline.zero()
         try:
-            if in_window and not seen.target_open and self._window and self._window.passed:
-                raise BlueGreenError(f"The window was still open after its limit of {self._limits.window:g} s.")
+            if in_window and not seen.target_open and self._window:
+                self._within(self._window)
             self._journal.act(self._words(action), lambda: self._effect(action))
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  whatever it was, the writes must come back
             cause = error if isinstance(error, BlueGreenError) else BlueGreenError(f"{words(error) or 'interrupted'}.")
@@ -169,9 +169,15 @@ class Move:
         self._source.prepare(self._target)
 
     def _open(self, window: Deadline) -> None:
-        self._opening = True
-        position = self._target.open(self._source, window)
+        position = self._target.take_over(self._source)
+        self._within(window)
+        self._opening = True  # from here on a failure leaves open whether clients can write to the target
+        self._target.open()
         self._timeline.note(f"{self._target.name} opened at {position}")
+
+    def _within(self, window: Deadline) -> None:
+        if window.passed:
+            raise BlueGreenError(f"The window was still open after its limit of {self._limits.window:g} s.")
 
     def _retarget(self) -> None:
         """The target serves already, so this goes forward: tried again before it is reported."""

@@ -62,5 +62,8 @@ class Side(Protocol):
     def drain(self, peer: Any, deadline: Deadline) -> None:
         """Return when ``peer`` has applied everything written here, and nothing was written here behind the fence."""
 
-    def open(self, peer: Any, deadline: Deadline) -> str:
-        """Carry over from ``peer`` what replication does not, commit the position, open; returns the position."""
+    def take_over(self, peer: Any) -> str:
+        """Carry over from ``peer`` what replication does not, commit the position to open at, and return it."""
+
+    def open(self) -> None:
+        """Clients can write here, from one instant on."""

@@ -104,10 +104,13 @@ class FakeSide:
         assert not self.open
         self._do("drain")
 
-    def open_(self, peer: FakeSide, deadline: Deadline) -> str:
+    def take_over(self, peer: FakeSide) -> str:
         assert not peer.open, "two writers"
-        self._do("open", open=True, opened_at="0/1")
+        self._do("take_over", opened_at="0/1")
         return "0/1"
+
+    def open_(self) -> None:
+        self._do("open", open=True)
 
 
 class _Side:
@@ -192,7 +195,7 @@ def test_success_reports_the_window_and_every_event() -> None:
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("step", ["arm blue", "hold gate", "fence blue", "drain blue"])
+@pytest.mark.parametrize("step", ["arm blue", "hold gate", "fence blue", "drain blue", "take_over green"])
 @pytest.mark.parametrize(
     "error", [BlueGreenError("the link was cut."), ValueError("surprise"), KeyboardInterrupt()], ids=repr
 )
