@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+
 from tests.lab.control_plane.addresses import Addresses
 from tests.lab.control_plane.clock import DELAYS, Clock
+from tests.lab.control_plane.knobs import Knobs
 from tests.lab.control_plane.plane import ControlPlane
 from tests.lab.control_plane.server import Endpoint
 from tests.unit.lab.control_plane.fake_engine import AURORA, FakeEngine
@@ -28,6 +31,7 @@ class Aws:
     engine: FakeEngine
     endpoint: Endpoint
     rds: Any
+    knobs: Knobs
 
     def status(self, cluster: str) -> str:
         """The cluster's status."""
@@ -101,13 +105,41 @@ class Aws:
         return [str(event["Message"]) for event in events]
 
 
-@pytest.fixture
-def aws() -> Iterator[Aws]:
-    """A fresh lab with short states."""
+def refused(code: str, call: Callable[..., Any], **arguments: Any) -> str:
+    """Insist that a call is refused with an error code; return the message."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    assert caught.value.response["Error"]["Code"] == code, caught.value
+    return str(caught.value.response["Error"]["Message"])
+
+
+def new_plane() -> tuple[ControlPlane, FakeEngine]:
+    """A control plane with short states over an engine of its own."""
     engine = FakeEngine()
-    plane = ControlPlane({AURORA: engine}, Addresses(), Clock(dict.fromkeys(DELAYS, DELAY)))
-    endpoint = Endpoint(plane)
-    endpoint.start()
-    yield Aws(plane, engine, endpoint, endpoint.client("rds"))
+    return ControlPlane({AURORA: engine}, Addresses(), Clock(dict.fromkeys(DELAYS, DELAY))), engine
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[Endpoint]:
+    """One endpoint for all tests: starting it and making clients takes longer than a test."""
+    plane, _engine = new_plane()
+    started = Endpoint(plane, lambda: None)
+    started.start()
     plane.close()
-    endpoint.stop()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def rds(endpoint: Endpoint) -> Any:
+    """The client of the endpoint."""
+    return endpoint.client("rds")
+
+
+@pytest.fixture
+def aws(endpoint: Endpoint, rds: Any) -> Iterator[Aws]:
+    """A fresh lab."""
+    plane, engine = new_plane()
+    endpoint.serve(plane, lambda: None)
+    yield Aws(plane, engine, endpoint, rds, Knobs(plane, lambda: None))
+    plane.close()

@@ -1,0 +1,6 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's control plane: the RDS API over plain records, a state machine and a clock; the rest of AWS by moto."""
+
+from __future__ import annotations

@@ -1,0 +1,52 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every operation of the RDS API that the lab has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.lab.control_plane import (
+    clusters,
+    events,
+    failover,
+    instances,
+    modify,
+    parameter_groups,
+    parameters,
+    snapshots,
+    stop_start,
+    subnet_groups,
+    tags,
+    versions,
+)
+from tests.lab.control_plane.common import page
+from tests.lab.control_plane.plane import Call, Handler
+from tests.lab.control_plane.records import Shape
+
+
+def _no_pending_maintenance(call: Call) -> Shape:
+    """DescribePendingMaintenanceActions: there never is one."""
+    return page(call, "PendingMaintenanceActions", [])
+
+
+def operations() -> Mapping[str, Handler]:
+    """Return the handler of every operation, by the operation's name."""
+    found: dict[str, Handler] = {"DescribePendingMaintenanceActions": _no_pending_maintenance}
+    for topic in (
+        clusters,
+        events,
+        failover,
+        instances,
+        modify,
+        parameter_groups,
+        parameters,
+        snapshots,
+        stop_start,
+        subnet_groups,
+        tags,
+        versions,
+    ):
+        found |= topic.OPERATIONS
+    return found

@@ -1,0 +1,83 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults of the API on demand: throttle, fail, deny an operation."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tests.lab.control_plane.errors import ApiError, access_denied
+
+FOREVER = 1_000_000_000
+
+
+@dataclass
+class Rule:
+    """Calls number `first` to `first + calls - 1` of an operation, counted from now on, answer an error."""
+
+    operation: str  # DescribeDBClusters, or * for every operation
+    code: str
+    message: str
+    first: int = 1
+    calls: int = 1
+    after: bool = False  # the operation takes effect and only its answer is lost
+    seen: int = 0
+
+
+class Faults:
+    """The rules in force."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rules: list[Rule] = []
+
+    def throttle(self, operation: str, calls: int = 3) -> None:
+        """The next calls of an operation are answered `Throttling`."""
+        self._add(Rule(operation, "Throttling", "Rate exceeded", calls=calls))
+
+    def fail(
+        self, operation: str, code: str, message: str = "injected", nth: int = 1, calls: int = 1, after: bool = False
+    ) -> None:
+        """Call `nth` of an operation (and the `calls - 1` after it) fails with a code, before or after its effect."""
+        self._add(Rule(operation, code, message, first=nth, calls=calls, after=after))
+
+    def deny(self, operation: str) -> None:
+        """The operation is not allowed any more, as without the IAM permission."""
+        error = access_denied(operation)
+        self._add(Rule(operation, error.code, error.message, calls=FOREVER))
+
+    def clear(self) -> None:
+        """Take all rules back."""
+        with self._lock:
+            self._rules.clear()
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return the rules in force, with the calls that each has seen."""
+        with self._lock:
+            return [asdict(rule) for rule in self._rules]
+
+    def count(self, operation: str) -> tuple[ApiError | None, ApiError | None]:
+        """Count one call; return the error to answer instead of it, and the error to answer after it."""
+        before: ApiError | None = None
+        after: ApiError | None = None
+        with self._lock:
+            for rule in self._rules:
+                if rule.operation not in (operation, "*"):
+                    continue
+                rule.seen += 1
+                if not rule.first <= rule.seen < rule.first + rule.calls:
+                    continue
+                if rule.after:
+                    after = ApiError(rule.code, rule.message)
+                else:
+                    before = ApiError(rule.code, rule.message)
+        return before, after
+
+    def _add(self, rule: Rule) -> None:
+        if rule.first < 1 or rule.calls < 1:
+            raise ValueError("calls are counted from 1")
+        with self._lock:
+            self._rules.append(rule)

@@ -1,0 +1,96 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's knobs by HTTP: faults of the API, delays of states, crashes of servers, the maintenance window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from tests.lab.control_plane.common import find_cluster, find_instance
+from tests.lab.control_plane.errors import ApiError
+from tests.lab.control_plane.failover import kill
+from tests.lab.control_plane.modify import apply_pending
+from tests.lab.control_plane.plane import ControlPlane
+
+Knob = Callable[..., Any]
+DEFAULT_REGION = "us-east-1"
+
+
+@runtime_checkable
+class LinkFaults(Protocol):
+    """What an engine has that can break the connections to an endpoint address."""
+
+    def fault_link(self, address: str, mode: Any, scope: Any = "all", delay: float = 0.0) -> None:
+        """Cut, stall, slow or heal (none) the connections to an address: those of clients, of replication, or all."""
+
+
+class Knobs:
+    """Each knob is a method of plain arguments; `turn` calls one by name."""
+
+    def __init__(self, plane: ControlPlane, stop: Callable[[], None]) -> None:
+        """Make the knobs of a control plane; `stop` ends the lab."""
+        self._plane = plane
+        faults = plane.faults
+        self._knobs: Mapping[str, Knob] = {
+            "throttle": faults.throttle,
+            "fail": faults.fail,
+            "deny": faults.deny,
+            "clear": self._clear,
+            "delay": plane.clock.set_delay,
+            "kill": self._kill,
+            "link": self._link,
+            "maintenance": self._maintenance,
+            "status": self._status,
+            "stop": stop,
+        }
+
+    def turn(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Turn a knob; raises ValueError for one that does not exist, TypeError or ValueError for wrong arguments."""
+        if name not in self._knobs:
+            raise ValueError(f"there is no knob {name!r}; knobs are {', '.join(sorted(self._knobs))}")
+        try:
+            return {"result": self._knobs[name](**arguments)}
+        except ApiError as exc:
+            raise ValueError(exc.message) from exc
+
+    def _clear(self) -> None:
+        """Take back the faults of the API and the delays of states."""
+        self._plane.faults.clear()
+        self._plane.clock.reset()
+
+    def _kill(self, instance: str, restart: bool = True, region: str = DEFAULT_REGION) -> None:
+        with self._plane.lock:
+            records = self._plane.region(region)
+            found = find_instance(records, instance)
+        kill(self._plane, records, found, restart)
+
+    def _link(self, address: str, mode: str, scope: str = "all", delay: float = 0.0) -> None:
+        for engine in self._plane.engines.values():
+            if isinstance(engine, LinkFaults):
+                engine.fault_link(address, mode, scope, delay)
+
+    def _maintenance(self, cluster: str, region: str = DEFAULT_REGION) -> None:
+        """Have a cluster's maintenance window now: what is pending is applied."""
+        with self._plane.lock:
+            records = self._plane.region(region)
+            found = find_cluster(records, cluster)
+            if found.pending:
+                apply_pending(self._plane, records, found)
+
+    def _status(self) -> dict[str, Any]:
+        with self._plane.lock:
+            clusters = [
+                {
+                    "region": region.name,
+                    "cluster": cluster.identifier,
+                    "status": cluster.status,
+                    "engine": f"{cluster.api['Engine']} {cluster.api['EngineVersion']}",
+                    "endpoint": f"{cluster.address}:{cluster.api['Port']}",
+                    "instances": {member.identifier: member.status for member in region.members(cluster)},
+                }
+                for region in self._plane.regions()
+                for cluster in region.clusters.values()
+            ]
+        return {"clusters": clusters, "faults": self._plane.faults.rules(), "delays": self._plane.clock.delays()}

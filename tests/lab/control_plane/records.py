@@ -1,0 +1,173 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the control plane knows: plain records per Region, in the shape of the API where the API has one."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+ACCOUNT = "123456789012"
+Shape = dict[str, Any]
+
+
+def utcnow() -> datetime:
+    """The wall clock, timezone-aware."""
+    return datetime.now(UTC)
+
+
+def resource_id(prefix: str) -> str:
+    """A resource id as the service makes them: never reused, unlike an identifier."""
+    return prefix + "-" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
+
+
+@dataclass
+class ParameterGroup:
+    """A DB cluster parameter group or a DB parameter group, default or custom."""
+
+    kind: str  # cluster | instance
+    name: str
+    family: str
+    description: str
+    arn: str
+    tags: dict[str, str] = field(default_factory=dict)
+    values: dict[str, tuple[str, str]] = field(default_factory=dict)  # user-set: name -> (value, apply method)
+
+    @property
+    def is_default(self) -> bool:
+        """Default groups exist by themselves and cannot be modified."""
+        return self.name.startswith("default.")
+
+
+@dataclass(frozen=True)
+class UpgradePlan:
+    """One upgrade that was accepted, with the parameter groups that hold after it."""
+
+    version: str
+    major: bool
+    cluster_group: str
+    instance_group: str | None  # None: every instance keeps its own
+
+
+@dataclass
+class Cluster:
+    """A DB cluster. `api` holds the fields of DBCluster that are stored; the rest is derived when it is described."""
+
+    api: Shape
+    address: str
+    reader_address: str
+    tags: dict[str, str] = field(default_factory=dict)
+    pending: Shape = field(default_factory=dict)  # PendingModifiedValues, with the password in clear
+    upgrade: UpgradePlan | None = None  # what the pending EngineVersion means
+
+    @property
+    def identifier(self) -> str:
+        """DBClusterIdentifier."""
+        return str(self.api["DBClusterIdentifier"])
+
+    @property
+    def volume_id(self) -> str:
+        """The cluster volume's id in the engine: DbClusterResourceId, which survives a rename."""
+        return str(self.api["DbClusterResourceId"])
+
+    @property
+    def status(self) -> str:
+        """Status, such as available."""
+        return str(self.api["Status"])
+
+    @status.setter
+    def status(self, value: str) -> None:
+        self.api["Status"] = value
+
+
+@dataclass
+class Instance:
+    """A DB instance of a cluster. `api` as in Cluster."""
+
+    api: Shape
+    cluster: Cluster
+    address: str
+    writer: bool
+    tags: dict[str, str] = field(default_factory=dict)
+    pending: Shape = field(default_factory=dict)
+    running: bool = False  # the server runs; its endpoint is known from the first time on
+    applied: dict[str, str] = field(default_factory=dict)  # the parameters that the server runs with
+    cluster_group_status: str = "in-sync"  # DBClusterParameterGroupStatus of this member
+    group_status: str = "in-sync"  # ParameterApplyStatus of the instance's own group
+
+    @property
+    def identifier(self) -> str:
+        """DBInstanceIdentifier."""
+        return str(self.api["DBInstanceIdentifier"])
+
+    @property
+    def server_id(self) -> str:
+        """The server's id in the engine: DbiResourceId, which survives a rename."""
+        return str(self.api["DbiResourceId"])
+
+    @property
+    def status(self) -> str:
+        """DBInstanceStatus, such as available."""
+        return str(self.api["DBInstanceStatus"])
+
+    @status.setter
+    def status(self, value: str) -> None:
+        self.api["DBInstanceStatus"] = value
+
+
+def set_status(status: str, *records: Cluster | Instance) -> None:
+    """Give several records one status."""
+    for record in records:
+        record.status = status
+
+
+@dataclass
+class Snapshot:
+    """A DB cluster snapshot; its volume is one of the engine's, never started."""
+
+    api: Shape
+    volume_id: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class SubnetGroup:
+    """A DB subnet group."""
+
+    api: Shape
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Region:
+    """Everything of one Region."""
+
+    name: str
+    clusters: dict[str, Cluster] = field(default_factory=dict)
+    instances: dict[str, Instance] = field(default_factory=dict)
+    groups: dict[tuple[str, str], ParameterGroup] = field(default_factory=dict)  # (kind, name)
+    snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    subnet_groups: dict[str, SubnetGroup] = field(default_factory=dict)
+    events: list[Shape] = field(default_factory=list)
+
+    def arn(self, kind: str, name: str) -> str:
+        """The ARN of a resource of ours."""
+        return f"arn:aws:rds:{self.name}:{ACCOUNT}:{kind}:{name}"
+
+    def members(self, cluster: Cluster) -> list[Instance]:
+        """The cluster's instances, writer first, then in the order of their creation."""
+        found = [instance for instance in self.instances.values() if instance.cluster is cluster]
+        return sorted(found, key=lambda instance: not instance.writer)
+
+    def using(self, group: ParameterGroup) -> Iterator[Instance]:
+        """The instances whose parameters come from a parameter group."""
+        for instance in self.instances.values():
+            if group.kind == "cluster" and instance.cluster.api["DBClusterParameterGroup"] == group.name:
+                yield instance
+            if group.kind == "instance" and instance.api["DBParameterGroupName"] == group.name:
+                yield instance

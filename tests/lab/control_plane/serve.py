@@ -1,0 +1,85 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's process: `python -m tests.lab.control_plane.serve --state DIRECTORY [--attached]`.
+
+Prints one line of JSON when it is ready (`endpoint`, `ca_file`, or `error`). It ends on SIGTERM, when the knob `stop`
+is turned, and, when attached, as soon as its parent is gone (stdin ends). Whatever way it ends, every process of the
+lab ends and the state directory is removed; when it is killed, its keeper does that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from tests.lab.control_plane.addresses import Addresses
+from tests.lab.control_plane.clock import Clock
+from tests.lab.control_plane.plane import ControlPlane
+from tests.lab.control_plane.server import Endpoint
+from tests.lab.engine import EngineError
+from tests.lab.postgresql import PostgreSQLEngine
+from tests.lab.postgresql.processes import Keeper
+
+LOG = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Run a lab until it is told to end."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--attached", action="store_true")
+    arguments = parser.parse_args()
+    state: Path = arguments.state
+    logging.basicConfig(filename=state / "lab.log", level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    keeper = Keeper([state])
+    end = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: end.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    if arguments.attached:
+        threading.Thread(target=_wait_for_end_of_parent, args=(end,), daemon=True).start()
+    try:
+        return _serve(state, end)
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+        keeper.release()
+
+
+def _serve(state: Path, end: threading.Event) -> int:
+    try:
+        engine = PostgreSQLEngine(state)
+    except EngineError as exc:
+        _say(error=str(exc))
+        return 1
+    plane = ControlPlane({"aurora-postgresql": engine}, Addresses(), Clock())
+    try:
+        endpoint = Endpoint(plane, end.set)
+        endpoint.start()
+        _say(endpoint=endpoint.url, ca_file=str(engine.ca_file), network=plane.addresses.network)
+        end.wait()
+        endpoint.stop()
+    finally:
+        LOG.info("the lab ends")
+        plane.close()
+    return 0
+
+
+def _wait_for_end_of_parent(end: threading.Event) -> None:
+    while os.read(0, 4096):
+        pass
+    end.set()
+
+
+def _say(**facts: str) -> None:
+    print(json.dumps(facts), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The endpoint: moto's threaded server with our RDS API in it, and the lab's own knobs under /lab."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import boto3
+import moto.rds.urls
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.server import ThreadedMotoServer
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request, Response
+
+from tests.lab.control_plane.api import operations
+from tests.lab.control_plane.credentials import ACCESS_KEY, SECRET_KEY
+from tests.lab.control_plane.knobs import Knobs
+from tests.lab.control_plane.plane import ControlPlane
+from tests.lab.control_plane.wire import Wire
+
+LOG = logging.getLogger(__name__)
+KNOBS_PATH = "/lab/"
+
+
+class Application:
+    """The WSGI application: /lab/ is ours, everything else is AWS."""
+
+    def __init__(self, knobs: Knobs) -> None:
+        self.knobs = knobs
+        self._aws = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if not str(environ.get("PATH_INFO", "")).startswith(KNOBS_PATH):
+            answered: Iterable[bytes] = self._aws(environ, start_response)
+            return answered
+        request = Request(environ)
+        try:
+            body = json.loads(request.get_data() or b"{}")
+            answer = Response(json.dumps(self.knobs.turn(request.path.removeprefix(KNOBS_PATH), body)))
+        except (TypeError, ValueError) as exc:
+            answer = Response(json.dumps({"error": str(exc)}), 400)
+        answer.mimetype = "application/json"
+        return answer(environ, start_response)
+
+
+class Endpoint(ThreadedMotoServer):
+    """One loopback HTTP endpoint for all of AWS; moto is one per process, so is this."""
+
+    def __init__(self, plane: ControlPlane, stop: Callable[[], None]) -> None:
+        """Serve a control plane; `stop` is what the knob of that name calls."""
+        super().__init__("127.0.0.1", 0, verbose=False)
+        self._wire = Wire(plane, operations())
+        self._application = Application(Knobs(plane, stop))
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+    def _server_entry(self) -> None:
+        self._server = make_server(
+            self._ip_address, self._port, self._application, True, request_handler=MotoRequestHandler
+        )
+        self._server_ready_event.set()
+        self._server.serve_forever()
+
+    def start(self) -> None:
+        """Serve; when this returns it is certain that the RDS API is ours and not moto's."""
+        # moto builds a service's application at its first request, from its module's url_paths.
+        moto.rds.urls.url_paths = {"{0}/$": self._wire.answer}
+        super().start()
+        found = self.client("rds").describe_db_engine_versions()["DBEngineVersions"]
+        ours = {version.version for version in self._wire.plane.versions()}
+        if {version["EngineVersion"] for version in found} != ours:
+            raise RuntimeError("the RDS API of the endpoint is not the lab's own; is moto the pinned version?")
+
+    def serve(self, plane: ControlPlane, stop: Callable[[], None]) -> None:
+        """Serve another control plane from now on; what the rest of AWS has is moto's and stays."""
+        self._wire.plane = plane
+        self._application.knobs = Knobs(plane, stop)
+
+    @property
+    def url(self) -> str:
+        """The endpoint's URL."""
+        host, port = self.get_host_and_port()
+        return f"http://{host}:{port}"
+
+    def client(self, service: str, region: str = "us-east-1") -> Any:
+        """Return a boto3 client of the endpoint."""
+        connect: Any = boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name=region).client
+        return connect(service, endpoint_url=self.url)

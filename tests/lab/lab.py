@@ -1,0 +1,309 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lab as its users see it: started and ended, its environment, clients, a seeded cluster, faults.
+
+with Lab.start() as lab:
+    blue = lab.seed_postgresql()
+    subprocess.run(["ansible-playbook", ...], env={**os.environ, **lab.env})
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import boto3
+
+from tests.lab.control_plane.credentials import ACCESS_KEY, SECRET_KEY
+from tests.lab.engine import EngineError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PREFIX = "bluegreen-lab-"
+FACTS = "lab.json"
+REGION = "us-east-1"
+START_SECONDS = 300.0  # the first start fetches the servers' programs
+END_SECONDS = 30.0
+READY_SECONDS = 120.0
+KNOB_SECONDS = 60.0
+AURORA = "aurora-postgresql"
+FAILED = ("failed", "cloning-failed")
+
+
+@dataclass(frozen=True)
+class Blue:
+    """A seeded cluster: the writer endpoint, its master user and the secret that holds it."""
+
+    cluster: str
+    host: str
+    port: int
+    user: str
+    password: str
+    secret_arn: str
+    database: str
+
+
+class Faults:
+    """The knobs of a lab, by HTTP."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._address = endpoint.removeprefix("http://")
+
+    def turn(self, name: str, **arguments: Any) -> Any:
+        """Turn a knob by name and return its result; raises ValueError with the lab's own words when it cannot."""
+        connection = http.client.HTTPConnection(self._address, timeout=KNOB_SECONDS)
+        with contextlib.closing(connection):
+            connection.request("POST", f"/lab/{name}", json.dumps(arguments))
+            answer = json.load(connection.getresponse())
+        if "error" in answer:
+            raise ValueError(answer["error"])
+        return answer["result"]
+
+    def throttle(self, operation: str, calls: int = 3) -> None:
+        """The next `calls` calls of an operation, or of any (*), are answered `Throttling`."""
+        self.turn("throttle", operation=operation, calls=calls)
+
+    def fail(
+        self, operation: str, code: str, message: str = "injected", nth: int = 1, calls: int = 1, after: bool = False
+    ) -> None:
+        """Call `nth` of an operation fails with a code; with `after`, it takes effect and only the answer is lost."""
+        self.turn("fail", operation=operation, code=code, message=message, nth=nth, calls=calls, after=after)
+
+    def deny(self, operation: str) -> None:
+        """An operation is not allowed any more, as without its IAM permission."""
+        self.turn("deny", operation=operation)
+
+    def clear(self) -> None:
+        """Take back what `throttle`, `fail`, `deny` and `delay` did."""
+        self.turn("clear")
+
+    def delay(self, state: str, seconds: float) -> None:
+        """Keep a state such as `upgrading` visible for at least that long."""
+        self.turn("delay", state=state, seconds=seconds)
+
+    def kill(self, instance: str, restart: bool = True) -> None:
+        """Crash an instance's server now; with `restart` the service recovers it after a moment."""
+        self.turn("kill", instance=instance, restart=restart)
+
+    def link(self, address: str, mode: str, scope: str = "all", delay: float = 0.0) -> None:
+        """Cut, stall, delay or heal (none) connections to an endpoint: those of clients, of replication, or all."""
+        self.turn("link", address=address, mode=mode, scope=scope, delay=delay)
+
+    def maintenance(self, cluster: str) -> None:
+        """Have a cluster's maintenance window now."""
+        self.turn("maintenance", cluster=cluster)
+
+
+class Lab:
+    """One running lab."""
+
+    def __init__(self, state: Path, endpoint: str, ca_file: str, process: subprocess.Popen[str] | None = None) -> None:
+        self.state = state
+        self.endpoint = endpoint
+        self.ca_file = ca_file
+        self.faults = Faults(endpoint)
+        self._process = process
+
+    @classmethod
+    def start(cls, attached: bool = True) -> Lab:
+        """Start a lab in a process of its own.
+
+        Attached, it ends with this process, however that ends. Raises EngineError when something that is needed is
+        missing.
+        """
+        state = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_temporary_directory()))
+        state.chmod(0o711)  # the servers' user must be able to enter
+        command = [sys.executable, "-m", "tests.lab.control_plane.serve", "--state", str(state)]
+        with (state / "lab.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*command, "--attached"] if attached else command,
+                cwd=REPOSITORY,
+                stdin=subprocess.PIPE if attached else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        assert process.stdout is not None
+        try:
+            facts = json.loads(process.stdout.readline() or "{}")
+            process.stdout.close()
+            if "endpoint" not in facts:
+                raise EngineError(facts.get("error") or _last_words(state))
+        except BaseException:
+            cls(state, "", "", process).close()
+            raise
+        lab = cls(state, facts["endpoint"], facts["ca_file"], process)
+        (state / FACTS).write_text(json.dumps({**facts, "attached": attached}), encoding="utf-8")
+        return lab
+
+    @classmethod
+    def attach(cls, state: Path) -> Lab:
+        """Return the lab that runs in a state directory; raises EngineError when there is none."""
+        try:
+            facts = json.loads((state / FACTS).read_text(encoding="utf-8"))
+        except OSError:
+            raise EngineError(f"No lab runs in {state}: start one with python -m tests.lab up.") from None
+        return cls(state, facts["endpoint"], facts["ca_file"])
+
+    @classmethod
+    def running(cls) -> list[Lab]:
+        """Return the lab of BLUEGREEN_LAB_STATE, or every lab of this user that no program is attached to."""
+        chosen = os.environ.get("BLUEGREEN_LAB_STATE")
+        if chosen:
+            return [cls.attach(Path(chosen))]
+        found = Path(_temporary_directory()).glob(f"{PREFIX}*/{FACTS}")
+        ours = [path for path in sorted(found) if path.stat().st_uid == os.geteuid()]
+        return [cls.attach(path.parent) for path in ours if not json.loads(path.read_text())["attached"]]
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment that points AWS clients, and so the collection, at this lab."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_DEFAULT_REGION": REGION,
+            "BLUEGREEN_LAB_CA": self.ca_file,
+            "BLUEGREEN_LAB_STATE": str(self.state),
+        }
+
+    def client(self, service: str, region: str = REGION) -> Any:
+        """Return a boto3 client of this lab."""
+        session = boto3.session.Session(
+            aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=region
+        )
+        connect: Any = session.client
+        return connect(service, endpoint_url=self.endpoint)
+
+    def seed_postgresql(
+        self, cluster: str = "shop", database: str = "shop", version: str = "16.14", readers: int = 1
+    ) -> Blue:
+        """Make a cluster as production has it: logical replication on and in sync, readers, a secret."""
+        rds = self.client("rds")
+        user, password, group = "shop_admin", "Pw-" + secrets.token_urlsafe(18), f"{cluster}-blue"
+        family = f"{AURORA}{version.partition('.')[0]}"
+        rds.create_db_cluster_parameter_group(
+            DBClusterParameterGroupName=group, DBParameterGroupFamily=family, Description=f"{cluster} in production"
+        )
+        parameter = {"ParameterName": "rds.logical_replication", "ParameterValue": "1", "ApplyMethod": "pending-reboot"}
+        rds.modify_db_cluster_parameter_group(DBClusterParameterGroupName=group, Parameters=[parameter])
+        found = rds.create_db_cluster(
+            DBClusterIdentifier=cluster,
+            Engine=AURORA,
+            EngineVersion=version,
+            MasterUsername=user,
+            MasterUserPassword=password,
+            DatabaseName=database,
+            DBClusterParameterGroupName=group,
+            Tags=[{"Key": "application", "Value": cluster}],
+        )["DBCluster"]
+        for number in range(1, readers + 2):
+            rds.create_db_instance(
+                DBInstanceIdentifier=f"{cluster}-{number}",
+                DBClusterIdentifier=cluster,
+                Engine=AURORA,
+                DBInstanceClass="db.r6g.large",
+            )
+        secret = self.client("secretsmanager").create_secret(
+            Name=f"{cluster}-admin", SecretString=json.dumps({"username": user, "password": password})
+        )
+        self.wait_available(cluster)
+        return Blue(cluster, found["Endpoint"], found["Port"], user, password, secret["ARN"], database)
+
+    def delete(self, cluster: str) -> None:
+        """Delete a cluster with its instances, whatever protects it, and wait until it is gone."""
+        rds = self.client("rds")
+        settled = ("available", "stopped", *FAILED)
+        wait_until(
+            lambda: all(state in settled for state in self._states(cluster)), READY_SECONDS, f"{cluster} to settle"
+        )
+        found = rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]
+        if found["DeletionProtection"]:
+            rds.modify_db_cluster(DBClusterIdentifier=cluster, DeletionProtection=False)
+        for member in reversed(found["DBClusterMembers"]):  # the writer last, so that no reader is promoted
+            rds.delete_db_instance(DBInstanceIdentifier=member["DBInstanceIdentifier"])
+        rds.delete_db_cluster(DBClusterIdentifier=cluster, SkipFinalSnapshot=True)
+
+        def gone() -> bool:
+            return cluster not in [c["DBClusterIdentifier"] for c in rds.describe_db_clusters()["DBClusters"]]
+
+        wait_until(gone, READY_SECONDS, f"the cluster {cluster} to be deleted")
+
+    def wait_available(self, cluster: str) -> None:
+        """Wait until a cluster and all its instances are available; raises EngineError when one failed."""
+
+        def ready() -> bool:
+            states = self._states(cluster)
+            if any(state in FAILED for state in states):
+                events = self.client("rds").describe_events()["Events"]
+                raise EngineError("; ".join(e["Message"] for e in events if "failure" in e["EventCategories"]))
+            return all(state == "available" for state in states)
+
+        wait_until(ready, READY_SECONDS, f"the cluster {cluster} to be available")
+
+    def _states(self, cluster: str) -> list[str]:
+        """The status of a cluster, then of its instances."""
+        rds = self.client("rds")
+        found = rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]
+        members = rds.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [cluster]}])["DBInstances"]
+        return [str(found["Status"]), *(str(member["DBInstanceStatus"]) for member in members)]
+
+    def close(self) -> None:
+        """End the lab with everything in it; nothing of it is left when this returns."""
+        if self._process is None:
+            with contextlib.suppress(ValueError, OSError, http.client.HTTPException):
+                self.faults.turn("stop")
+            wait_until(lambda: not self.state.exists(), END_SECONDS, f"{self.state} to be removed")
+            return
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            self._process.wait(timeout=END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def wait_until(what: Callable[[], bool], seconds: float, description: str) -> None:
+    """Wait for something to become true; raises TimeoutError that says what did not."""
+    end = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds:.0f} s for {description}")
+        time.sleep(0.05)
+
+
+def _temporary_directory() -> str:
+    """The usual place, unless the path would be too long for a server's socket."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= 40 else "/tmp"
+
+
+def _last_words(state: Path) -> str:
+    lines = (state / "lab.log").read_text(encoding="utf-8").strip().splitlines() if state.exists() else []
+    return f"The lab did not start: {lines[-1] if lines else 'it left no message'}"
