@@ -1,0 +1,407 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The PostgreSQL engine of the lab: real servers behind endpoints that speak TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.lab.engine import EngineError, EngineVersion, InstanceSpec, Parameter
+from tests.lab.postgresql import parameters, volumes
+from tests.lab.postgresql.binaries import INSTALLATIONS, fetch
+from tests.lab.postgresql.ca import CertificateAuthority
+from tests.lab.postgresql.endpoint_control import EndpointControl, Mode, Scope
+from tests.lab.postgresql.processes import Account, Keeper, Processes
+from tests.lab.postgresql.role_watcher import RoleWatcher
+from tests.lab.postgresql.servers import Installation, Server
+from tests.lab.postgresql.volumes import Volume
+
+FIRST_INTERNAL_PORT = 15432
+
+
+@dataclass
+class Instance:
+    """A running server with what it was started with."""
+
+    spec: InstanceSpec
+    server: Server
+    family: str
+    force_ssl: bool
+    watcher: RoleWatcher | None = None
+    directory: Path | None = None  # a reader's own copy, removed with it
+
+
+@dataclass
+class Address:
+    """An endpoint address: its certificate's port, and which running instances claim it."""
+
+    port: int
+    claims: list[str] = field(default_factory=list)
+
+
+class PostgreSQLEngine:
+    """`tests.lab.engine.DatabaseEngine` for aurora-postgresql."""
+
+    def __init__(self, state_dir: Path, ca_dir: Path | None = None) -> None:
+        """Fetch the programs if needed and start the keeper and the endpoint process.
+
+        Logs go to `state_dir/postgresql-logs`, the certificates to `ca_dir` (default: `state_dir`). Data lies in
+        `state_dir`, or in a temporary directory when the servers' user cannot enter that one. Raises EngineError when
+        something that is needed is missing.
+        """
+        binaries = fetch()
+        account = Account.choose()
+        if not account.can_enter(binaries.root):
+            raise EngineError(
+                f"The user {account.uid} that servers run as cannot enter {binaries.root}: set BLUEGREEN_CACHE to a "
+                "directory that every user can enter."
+            )
+        self._logs = state_dir / "postgresql-logs"
+        self._logs.mkdir(parents=True)
+        self._root = _data_root(account, state_dir)
+        self._keeper = Keeper([self._root])
+        try:
+            home = account.make_directory(self._root / "home")
+            self._processes = Processes(account, self._keeper, home)
+            self._authority = CertificateAuthority(ca_dir or state_dir)
+            self.ca_file = self._authority.file
+            account.write(home / "ca.pem", self.ca_file.read_text(encoding="utf-8"))
+            self._endpoints = EndpointControl(self._logs / "endpoints.log", self._before_replication)
+        except BaseException:
+            shutil.rmtree(self._root, ignore_errors=True)
+            self._keeper.release()
+            raise
+        self._keeper.watch(self._endpoints.pid)
+        port = _free_port()
+        self._installations = {
+            major: Installation(binaries, self._processes, major, home / "ca.pem", port) for major in INSTALLATIONS
+        }
+        self._lock = threading.RLock()  # of the registries below, never held while a server does something
+        self._numbers = itertools.count(1)
+        self._volumes: dict[str, Volume] = {}
+        self._instances: dict[str, Instance] = {}
+        self._addresses: dict[str, Address] = {}
+        self._closed = False
+
+    # What is offered
+
+    def versions(self) -> Sequence[EngineVersion]:
+        """Return every version that is offered."""
+        return parameters.VERSIONS
+
+    def default_parameters(self, family: str) -> Mapping[str, Parameter]:
+        """Return the parameters of a family by name; EngineError for an unknown family."""
+        if family not in parameters.FAMILIES:
+            raise EngineError(
+                f"There is no parameter group family {family}; there are {', '.join(parameters.FAMILIES)}."
+            )
+        return parameters.defaults(family)
+
+    # Volumes
+
+    def create_volume(
+        self, volume_id: str, version: str, master_username: str, master_password: str, database: str | None
+    ) -> None:
+        """Make an empty volume; takes about 2 s."""
+        volume = self._new_volume(volume_id, version, master_username)
+        try:
+            volumes.create(volume, self._installation(volume), master_password, database)
+        except BaseException:
+            self.delete_volume(volume_id)
+            raise
+
+    def _new_volume(self, volume_id: str, version: str, master: str) -> Volume:
+        if version not in {entry.version for entry in parameters.VERSIONS}:
+            raise EngineError(f"There is no version {version} of {parameters.ENGINE}.")
+        account = self._processes.account
+        with self._lock:
+            if volume_id in self._volumes:
+                raise EngineError(f"There is a volume {volume_id} already.")
+            directory = account.make_directory(self._root / f"v{next(self._numbers)}")
+            sockets = account.make_directory(directory / "s")
+            volume = Volume(volume_id, version, master, directory, sockets, self._logs / f"{volume_id}-volume.log")
+            self._volumes[volume_id] = volume
+        return volume
+
+    def _volume(self, volume_id: str) -> Volume:
+        with self._lock:
+            if volume_id not in self._volumes:
+                raise EngineError(f"There is no volume {volume_id}.")
+            return self._volumes[volume_id]
+
+    def _installation(self, volume: Volume) -> Installation:
+        return self._installations[volume.major]
+
+    def _writer(self, volume_id: str) -> Instance | None:
+        with self._lock:
+            for instance in self._instances.values():
+                if (
+                    instance.spec.volume_id == volume_id
+                    and instance.spec.role == "writer"
+                    and instance.server.running()
+                ):
+                    return instance
+        return None
+
+    def clone_volume(self, source_id: str, target_id: str) -> None:
+        """Make a crash-consistent copy of a volume, running or stopped, slots and all."""
+        source = self._volume(source_id)
+        target = self._new_volume(target_id, source.version, source.master)
+        writer = self._writer(source_id)
+        try:
+            volumes.clone(source, writer.server if writer else None, target, self._installation(source))
+        except BaseException:
+            self.delete_volume(target_id)
+            raise
+
+    def upgrade_volume(self, volume_id: str, version: str) -> None:
+        """Upgrade a volume whose servers are stopped; EngineError, and the volume as it was, when that fails."""
+        volume = self._volume(volume_id)
+        known = {entry.version: entry for entry in parameters.VERSIONS}
+        if version not in known:
+            raise EngineError(f"There is no version {version} of {parameters.ENGINE}.")
+        if self._writer(volume_id) is not None:
+            raise EngineError(f"The writer of volume {volume_id} still runs.")
+        new = self._installations[known[version].major]
+        volumes.upgrade(volume, self._installation(volume), new, version)
+
+    def set_master_password(self, volume_id: str, password: str) -> None:
+        """Change the master user's password; with the writer stopped it applies when that starts."""
+        volume = self._volume(volume_id)
+        volume.password = password
+        if (writer := self._writer(volume_id)) is not None:
+            volumes.on_writer_start(volume, writer.server)
+
+    def delete_volume(self, volume_id: str) -> None:
+        """Remove a volume and everything that still runs on it."""
+        with self._lock:
+            running = [name for name, instance in self._instances.items() if instance.spec.volume_id == volume_id]
+        for name in running:
+            self.stop(name, immediate=True)
+        with self._lock:
+            volume = self._volumes.pop(volume_id, None)
+        if volume is not None:
+            shutil.rmtree(volume.directory, ignore_errors=True)
+
+    # Servers
+
+    def start(self, spec: InstanceSpec) -> None:
+        """Start a server; it accepts connections on all its addresses when this returns."""
+        self.stop(spec.instance_id)
+        volume = self._volume(spec.volume_id)
+        family = parameters.family_of(volume.version).family
+        settings = parameters.server_settings(family, spec.parameters)
+        settings["listen_addresses"] = spec.addresses[0]
+        force_ssl = parameters.is_set(spec.parameters, family, "rds.force_ssl")
+        if spec.role == "writer":
+            instance = self._writer_instance(spec, volume, family, force_ssl)
+        else:
+            instance = self._reader_instance(spec, volume, family, force_ssl, settings)
+        try:
+            instance.server.configure(settings)
+            instance.server.start()
+            if spec.role == "writer":
+                volumes.on_writer_start(volume, instance.server)
+                instance.watcher = RoleWatcher(instance.server)
+                instance.watcher.start()
+            with self._lock:
+                self._instances[spec.instance_id] = instance
+            self._claim(instance)
+        except BaseException:
+            with self._lock:
+                self._instances.pop(spec.instance_id, None)
+            with contextlib.suppress(EngineError):
+                self._release(instance)
+            self._discard(instance, immediate=True)
+            raise
+        if spec.role == "writer":
+            self._refresh_readers(instance)
+
+    def _refresh_readers(self, writer: Instance) -> None:
+        """Start readers again that have less of what a standby must have than the writer has now."""
+        with self._lock:
+            readers = [one for one in self._instances.values() if one.spec.volume_id == writer.spec.volume_id]
+        for reader in readers:
+            if reader is not writer and parameters.falls_short(reader.server.settings, writer.server.settings):
+                self.start(reader.spec)
+
+    def _writer_instance(self, spec: InstanceSpec, volume: Volume, family: str, force_ssl: bool) -> Instance:
+        if (other := self._writer(spec.volume_id)) is not None:
+            raise EngineError(f"Volume {spec.volume_id} has a running writer already: {other.spec.instance_id}.")
+        log = self._logs / f"{spec.instance_id}.log"
+        return Instance(spec, Server(self._installation(volume), volume.data, volume.sockets, log), family, force_ssl)
+
+    def _reader_instance(
+        self, spec: InstanceSpec, volume: Volume, family: str, force_ssl: bool, settings: dict[str, str]
+    ) -> Instance:
+        """Make a reader's copy of the writer; `settings` get what a standby must have."""
+        writer = self._writer(spec.volume_id)
+        if writer is None:
+            raise EngineError(f"The reader {spec.instance_id} needs a running writer.")
+        account = self._processes.account
+        with self._lock:
+            directory = account.make_directory(self._root / f"r{next(self._numbers)}")
+        data, sockets = directory / "data", account.make_directory(directory / "s")
+        installation = self._installation(volume)
+        primary = f"host={volume.sockets} port={installation.port} user=rdsadmin application_name={spec.instance_id}"
+        arguments = ("-D", str(data), "-X", "stream", "-c", "fast", "--no-sync", "-R", "-d", primary)
+        installation.run("pg_basebackup", *arguments)
+        settings["primary_conninfo"] = primary
+        settings.update(parameters.falls_short(settings, writer.server.settings))
+        server = Server(installation, data, sockets, self._logs / f"{spec.instance_id}.log")
+        return Instance(spec, server, family, force_ssl, directory=directory)
+
+    def stop(self, instance_id: str, immediate: bool = False) -> None:
+        """Stop a server; `immediate` is a crash. A server that does not run is fine."""
+        with self._lock:
+            instance = self._instances.pop(instance_id, None)
+        if instance is not None:
+            self._release(instance)
+            self._discard(instance, immediate)
+
+    def _discard(self, instance: Instance, immediate: bool) -> None:
+        """End what belongs to an instance that no address leads to."""
+        if instance.watcher is not None:
+            instance.watcher.stop()
+        instance.server.stop(immediate)
+        if not self._closed:
+            self._endpoints.order("drop", instance=instance.spec.instance_id)
+        if instance.directory is not None:
+            shutil.rmtree(instance.directory, ignore_errors=True)
+
+    def apply_dynamic(self, instance_id: str, parameters: Mapping[str, str]) -> None:
+        """Give a running server the effective parameters; static ones wait for the next start."""
+        instance = self._instance(instance_id)
+        _apply(instance, parameters)
+        self._route(instance.spec.addresses)
+
+    def _instance(self, instance_id: str) -> Instance:
+        with self._lock:
+            if instance_id not in self._instances:
+                raise EngineError(f"The instance {instance_id} does not run.")
+            return self._instances[instance_id]
+
+    # Endpoints
+
+    def _claim(self, instance: Instance) -> None:
+        with self._lock:
+            for address in instance.spec.addresses:
+                entry = self._addresses.setdefault(address, Address(instance.spec.port))
+                entry.claims.append(instance.spec.instance_id)
+        self._route(instance.spec.addresses)
+
+    def _release(self, instance: Instance) -> None:
+        with self._lock:
+            for address in instance.spec.addresses:
+                entry = self._addresses.get(address)
+                if entry is not None and instance.spec.instance_id in entry.claims:
+                    entry.claims.remove(instance.spec.instance_id)
+        self._route(instance.spec.addresses)
+
+    def _route(self, addresses: Sequence[str]) -> None:
+        """Tell the endpoint process where addresses lead: to the readers that claim one, else to the writer."""
+        with self._lock:
+            for address in addresses:
+                if (entry := self._addresses.get(address)) is None:
+                    continue
+                claims = [self._instances[name] for name in entry.claims if name in self._instances]
+                readers = [instance for instance in claims if instance.spec.role == "reader"]
+                targets = [
+                    {
+                        "instance": instance.spec.instance_id,
+                        "host": instance.spec.addresses[0],
+                        "port": instance.server.installation.port,
+                        "force_ssl": instance.force_ssl,
+                    }
+                    for instance in readers or claims[-1:]
+                ]
+                certificate = str(self._authority.issue(address))
+                self._endpoints.order(
+                    "route", address=address, port=entry.port, certificate=certificate, targets=targets
+                )
+
+    def _before_replication(self, instances: Sequence[str]) -> None:
+        """Bring the replication rights up to date before a walsender of an instance starts."""
+        for name in instances:
+            with self._lock:
+                instance = self._instances.get(name)
+            if instance is not None and instance.watcher is not None:
+                instance.watcher.sync()
+
+    # Faults
+
+    def fault_link(self, address: str, mode: Mode, scope: Scope = "all", delay: float = 0.0) -> None:
+        """Cut, stall, slow (`delay` seconds each way) or heal (`none`) the connections to an endpoint address.
+
+        The scope `replication` is what subscribers use: the link between blue and green.
+        """
+        self._endpoints.order("fault", address=address, scope=scope, mode=mode, delay=delay)
+
+    def links(self, instance_id: str) -> int:
+        """Return how many connections lead to an instance through its endpoints now."""
+        counts = self._endpoints.order("links")
+        return int(counts.get(instance_id, 0))
+
+    def pids(self) -> list[int]:
+        """Return the pids of the endpoint process and of every postmaster that runs."""
+        with self._lock:
+            servers = [instance.server.pid for instance in self._instances.values()]
+        return [self._endpoints.pid, *(pid for pid in servers if pid is not None)]
+
+    def close(self) -> None:
+        """End every process by pid and remove every file but the logs and the certificates."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            instances, self._instances = list(self._instances.values()), {}
+        self._endpoints.close()
+        for instance in instances:  # all at once, then wait for each
+            if instance.watcher is not None:
+                instance.watcher.cancel()
+            instance.server.signal(signal.SIGQUIT)
+        for instance in instances:
+            self._discard(instance, immediate=True)
+        shutil.rmtree(self._root, ignore_errors=True)
+        self._keeper.release()
+
+
+def _apply(instance: Instance, wanted: Mapping[str, str]) -> None:
+    server = instance.server
+    settings = parameters.server_settings(instance.family, wanted)
+    server.configure(parameters.dynamic_only(instance.family, server.settings, settings))
+    server.reload()
+    instance.force_ssl = parameters.is_set(wanted, instance.family, "rds.force_ssl")
+
+
+def _data_root(account: Account, state_dir: Path) -> Path:
+    """Return a new private directory that the servers' user can enter, short enough for a socket's path."""
+    for base in (state_dir, Path(tempfile.gettempdir())):
+        if len(str(base)) <= 60 and account.can_enter(base / "x"):
+            root = Path(tempfile.mkdtemp(prefix="bluegreen-pg-", dir=base))
+            root.chmod(0o711)
+            return root
+    raise EngineError(f"The user {account.uid} that servers run as cannot enter {state_dir} nor a temporary directory.")
+
+
+def _free_port() -> int:
+    """Return a port that nothing on this machine listens on."""
+    for port in range(FIRST_INTERNAL_PORT, FIRST_INTERNAL_PORT + 1000):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            return port
+    raise EngineError(f"There is no free port from {FIRST_INTERNAL_PORT} on.")
