@@ -1,0 +1,302 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Building green: every step looks at what is there and does what is missing, so a killed run is continued by another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+from ansible_collections.amazon.aws.plugins.module_utils.tagging import boto3_tag_list_to_ansible_dict
+
+from .._core.errors import BlueGreenError
+from .._core.journal import Journal
+from .._core.names import Names
+from . import clone, tending
+from .api import Api, ApiError
+from .clusters import Cluster, Instance, read_cluster, require_cluster
+from .ownership import is_ours
+from .parameter_groups import CLUSTER, INSTANCE, Group, Kind, Wish, ensure_group, require_group, wish_for
+from .waiters import DEAD_ENDS, Waits, wait_settled
+
+Mode = Literal["auto", "new", "resume"]
+
+_RESTORE = "restore_db_cluster_to_point_in_time"
+_TAKEN = ("DBClusterAlreadyExistsFault",)
+_NO_INSTANCE = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
+_INSTANCE_TAKEN = ("DBInstanceAlreadyExists", "DBInstanceAlreadyExistsFault")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks of ``aurora_clone``."""
+
+    source: str
+    options: clone.CloneOptions
+    mode: Mode
+    overrides: Mapping[str, Any] | None
+    purge_tags: bool
+    waits: Waits
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Blue, green before and now (None when it does not exist), the plan, and what the user should be told."""
+
+    blue: Cluster
+    before: Cluster | None
+    green: Cluster | None
+    plan: clone.ClonePlan
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Green's cluster parameter group: ``name`` None leaves it, ``wish`` is there when the deployment makes it."""
+
+    name: str | None
+    wish: Wish | None
+    dropped: tuple[str, ...]
+    blue_family: str
+    green_family: str
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the steps have in common."""
+
+    api: Api
+    names: Names
+    request: Request
+    journal: Journal
+    before: Cluster | None
+
+    @property
+    def identifier(self) -> str:
+        return self.request.options.identifier
+
+    def look(self, wanted: str, also: Callable[[Cluster], bool] = lambda cluster: True) -> Cluster | None:
+        """Green as it is now, after the wait if there is one; in check mode, as it was."""
+        if self.journal.check_mode:
+            return self.before
+        if not self.request.waits.wait:
+            return read_cluster(self.api, self.identifier)
+        return wait_settled(self.api, self.identifier, self.request.waits, f"{self.identifier} {wanted}", also)
+
+    def blocked(self, green: Cluster | None) -> bool:
+        """Whether the next step has to be left to another run, which happens only when there is no waiting."""
+        return not self.journal.check_mode and not tending.ready(green)
+
+
+def continues(green: Cluster | None, identifier: str, deployment_id: str, mode: Mode) -> bool:
+    """Whether green exists and is to be continued (true) or is to be created (false). Pure.
+
+    Raises :class:`BlueGreenError` when it exists and must not, or must and does not.
+    """
+    if green is None:
+        if mode == "resume":
+            raise BlueGreenError(
+                f"The deployment {deployment_id} should be resumed, but its DB cluster {identifier} does not exist: "
+                "set deployment_mode to auto or new."
+            )
+        return False
+    taken = f"Cluster with id = {identifier} already exists."
+    if not is_ours(green.tags, deployment_id):
+        raise BlueGreenError(
+            f"{taken} It does not belong to the deployment {deployment_id}: choose another deployment_id or "
+            "db_cluster_identifier."
+        )
+    if mode == "new":
+        raise BlueGreenError(
+            f"{taken} It belongs to the deployment {deployment_id}: set deployment_mode to resume or auto to continue it, "
+            "or choose another deployment_id."
+        )
+    return True
+
+
+def build(api: Api, names: Names, request: Request, journal: Journal) -> Outcome:
+    """Make green, or what is missing of it.
+
+    Everything that can be refused is refused before the first change. Raises :class:`BlueGreenError`.
+    """
+    blue = require_cluster(api, request.source, "blue")
+    before = read_cluster(api, request.options.identifier)
+    run = _Run(api, names, request, journal, before)
+    exists = continues(before, run.identifier, names.deployment_id, request.mode)
+    _require_relation(blue, before)
+    groups = _groups(run, blue)
+    options = replace(request.options, cluster_parameter_group=groups.name)
+    plan = clone.plan_clone(blue, names, options, api.accepts(_RESTORE))
+    _require_free(run, clone.missing_instances(plan, before, groups.blue_family, groups.green_family))
+    if groups.wish:
+        ensure_group(api, groups.wish, names.deployment_id, journal)
+    if not exists:
+        journal.act(f"clone {blue.identifier} to {run.identifier}", lambda: _restore(run, plan))
+    return Outcome(blue, before, _complete(run, plan, groups), plan, _warnings(groups))
+
+
+def _complete(run: _Run, plan: clone.ClonePlan, groups: _Groups) -> Cluster | None:
+    """Everything after the cluster itself; returns green, None when it does not exist."""
+    green = run.look("to be cloned")
+    if run.blocked(green):
+        return green
+    if _ensure_settings(run, plan, green):
+        green = run.look("to be set up")
+        if run.blocked(green):
+            return green
+    created = _ensure_instances(run, plan, green, groups)
+    if created:
+        green = run.look("and its instances to be available", lambda found: created <= found.instance_identifiers)
+    _ensure_tags(run, plan, green)
+    if run.blocked(green) or green is None:
+        return green
+    if groups.name is not None:
+        green = tending.ensure_attached(run.api, green, groups.name, run.request.waits, run.journal)
+    return tending.reboot_pending(run.api, green, run.request.waits, run.journal)
+
+
+def _groups(run: _Run, blue: Cluster) -> _Groups:
+    options, overrides = run.request.options, run.request.overrides
+    blue_group = require_group(run.api, CLUSTER, blue.parameter_group)
+    green_group = require_group(run.api, CLUSTER, run.before.parameter_group) if run.before else blue_group
+    families = (blue_group.family, green_group.family)
+    if options.instance_parameter_group:
+        _named_group(run, INSTANCE, options.instance_parameter_group, families)
+    if options.cluster_parameter_group:
+        group = _named_group(run, CLUSTER, options.cluster_parameter_group, families)
+        # One of blue's family is no longer for a green that was upgraded out of it.
+        return _Groups(group.name if group.family == families[1] else None, None, (), *families)
+    own = run.names.cluster_parameter_group(green_group.family)
+    if overrides and (families[0] == families[1] or green_group.name == own):
+        wish, dropped = wish_for(run.api, CLUSTER, run.names, green_group.family, blue_group, overrides)
+        return _Groups(wish.name, wish, dropped, *families)
+    return _Groups(None, None, (), *families)
+
+
+def _named_group(run: _Run, kind: Kind, name: str, families: tuple[str, str]) -> Group:
+    group = require_group(run.api, kind, name)
+    if group.family not in families:
+        raise BlueGreenError(
+            f"The {kind.label} {name} should be of the family {families[1]}, which green has, but is of {group.family}: "
+            "name another one."
+        )
+    return group
+
+
+def _require_relation(blue: Cluster, green: Cluster | None) -> None:
+    if blue.status in DEAD_ENDS:
+        raise BlueGreenError(
+            f"The DB cluster {blue.identifier} should be available to be cloned, but its status is {blue.status}: "
+            "make it available first."
+        )
+    mine, other = blue.description.get("CloneGroupId"), (green.description if green else {}).get("CloneGroupId")
+    if mine and other and mine != other:
+        raise BlueGreenError(
+            f"The DB cluster {green.identifier if green else ''} belongs to this deployment, but it is not a clone of "
+            f"{blue.identifier}: check source_db_cluster_identifier, or choose another deployment_id."
+        )
+
+
+def _require_free(run: _Run, missing: list[clone.Parameters]) -> None:
+    for identifier in (instance["DBInstanceIdentifier"] for instance in missing):
+        owner = _cluster_of_instance(run.api, identifier)
+        if owner not in (None, run.identifier):
+            raise BlueGreenError(
+                f"Green needs the instance identifier {identifier}, but an instance with it exists already "
+                f"({owner or 'in no cluster'}): choose another deployment_id, or db_instance_identifier in instances."
+            )
+
+
+def _cluster_of_instance(api: Api, identifier: str) -> str | None:
+    """The cluster that an instance belongs to, the empty text for none; None when there is no such instance."""
+    answer = api.find("describe_db_instances", _NO_INSTANCE, DBInstanceIdentifier=identifier)
+    found = (answer or {}).get("DBInstances") or []
+    return str(found[0].get("DBClusterIdentifier") or "") if found else None
+
+
+def _restore(run: _Run, plan: clone.ClonePlan) -> None:
+    try:
+        run.api.call(_RESTORE, **plan.restore)
+    except ApiError as error:
+        if error.code not in _TAKEN:
+            raise
+        # Ours when a lost answer made the call be repeated; somebody else's when they were quicker.
+        continues(require_cluster(run.api, run.identifier, "green"), run.identifier, run.names.deployment_id, "auto")
+
+
+def _ensure_settings(run: _Run, plan: clone.ClonePlan, green: Cluster | None) -> bool:
+    """Set what restoring cannot set, before the first instance exists; afterwards only what the user says himself."""
+    known = run.api.accepts("modify_db_cluster")
+    if green is None:
+        unmet = clone.predicted_settings(plan, run.api.accepts(_RESTORE))
+    else:
+        unmet = clone.unmet_settings(plan, green.description)
+    roles = list(plan.roles) if green is None else clone.missing_roles(plan, green.description)
+    if green is not None and green.instances:
+        asked = run.request.options.deletion_protection is not None
+        unmet = {name: value for name, value in unmet.items() if name == "DeletionProtection" and asked}
+        roles = []
+    unmet = {name: value for name, value in unmet.items() if name in known}
+    if unmet:
+        run.journal.act(
+            f"set {', '.join(sorted(unmet))} of {run.identifier}",
+            lambda: run.api.call(
+                "modify_db_cluster", DBClusterIdentifier=run.identifier, ApplyImmediately=True, **unmet
+            ),
+        )
+    for arn, feature in roles:
+        run.journal.act(f"add the role {arn} to {run.identifier}", partial(_add_role, run, arn, feature))
+    return bool(unmet or roles)
+
+
+def _add_role(run: _Run, arn: str, feature: str) -> None:
+    named = {"FeatureName": feature} if feature else {}
+    run.api.call("add_role_to_db_cluster", DBClusterIdentifier=run.identifier, RoleArn=arn, **named)
+
+
+def _ensure_instances(run: _Run, plan: clone.ClonePlan, green: Cluster | None, groups: _Groups) -> set[str]:
+    missing = clone.missing_instances(plan, green, groups.blue_family, groups.green_family)
+    for instance in missing:
+        run.journal.act(
+            f"create instance {instance['DBInstanceIdentifier']} ({instance['DBInstanceClass']})",
+            partial(_create_instance, run, instance),
+        )
+    return {instance["DBInstanceIdentifier"] for instance in missing}
+
+
+def _create_instance(run: _Run, instance: clone.Parameters) -> None:
+    try:
+        run.api.call("create_db_instance", **instance)
+    except ApiError as error:
+        if error.code not in _INSTANCE_TAKEN:
+            raise
+        _require_free(run, [instance])
+
+
+def _ensure_tags(run: _Run, plan: clone.ClonePlan, green: Cluster | None) -> None:
+    """Bring the tags into the form asked for; without the option they are only set at creation."""
+    if run.request.options.tags is None or green is None:
+        return
+    purge = run.request.purge_tags
+    wanted = {green.identifier: plan.restore["Tags"]}
+    wanted |= {instance["DBInstanceIdentifier"]: instance["Tags"] for instance in plan.instances}
+    resources: list[Cluster | Instance] = [green, *green.instances]
+    for resource in resources:
+        if resource.identifier in wanted:
+            tags = boto3_tag_list_to_ansible_dict(wanted[resource.identifier])
+            tending.ensure_tags(run.api, resource.arn, resource.tags, tags, purge, run.journal)
+
+
+def _warnings(groups: _Groups) -> tuple[str, ...]:
+    if not groups.dropped:
+        return ()
+    return (
+        f"Not carried over to the family {groups.green_family}, which has no such parameters that can be set: "
+        f"{', '.join(groups.dropped)}.",
+    )

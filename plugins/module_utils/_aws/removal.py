@@ -1,0 +1,158 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Deleting green: only what carries the tags of the deployment, in the order that the API wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from .._core.errors import BlueGreenError
+from .._core.journal import Journal
+from .._core.names import Names
+from . import tending
+from .api import Api, ApiError
+from .clusters import Cluster, read_cluster
+from .ownership import is_ours
+from .parameter_groups import CLUSTER, INSTANCE, Group, delete_group, groups_of
+from .waiters import Waits, wait_for, wait_gone
+
+_DELETING = "deleting"
+_NO_SNAPSHOT = ("DBClusterSnapshotNotFoundFault", "DBClusterSnapshotNotFound")
+_NO_INSTANCE = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
+_GROUP_IN_USE = ("InvalidDBParameterGroupState", "InvalidDBParameterGroupStateFault")
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What to delete: ``snapshot`` None takes none, ``unprotect`` lifts the deletion protection first."""
+
+    identifier: str
+    snapshot: str | None
+    unprotect: bool
+    waits: Waits
+
+
+def remove(api: Api, names: Names, removal: Removal, journal: Journal) -> Cluster | None:
+    """Delete green with its instances and the parameter groups of the deployment; returns green as it was before.
+
+    What is being deleted already is only waited for. Raises :class:`BlueGreenError` before anything is deleted when the
+    cluster, or an instance in it, is not the deployment's, when it is protected, or the snapshot's name is taken.
+    """
+    before = read_cluster(api, removal.identifier)
+    if before is not None:
+        _require_removable(api, names, before, removal)
+        _remove_cluster(api, before, removal, journal)
+    if journal.check_mode or removal.waits.wait or before is None:
+        _remove_groups(api, names, removal.waits, journal)
+    return before
+
+
+def _require_removable(api: Api, names: Names, cluster: Cluster, removal: Removal) -> None:
+    tending.require_ours(cluster, names.deployment_id, "deleted")
+    foreign = [i.identifier for i in cluster.instances if not is_ours(i.tags, names.deployment_id)]
+    if foreign:
+        raise BlueGreenError(
+            f"The DB cluster {cluster.identifier} should be deleted, but the deployment {names.deployment_id} did not make its "
+            f"instances {', '.join(foreign)}: delete them first. Nothing was deleted."
+        )
+    if cluster.description.get("DeletionProtection") and not removal.unprotect:
+        raise BlueGreenError(
+            f"The DB cluster {cluster.identifier} should be deleted, but is protected against deletion: set "
+            "deletion_protection to false if it really is to go. Nothing was deleted."
+        )
+    if removal.snapshot and cluster.status != _DELETING and _snapshot_exists(api, removal.snapshot):
+        raise BlueGreenError(
+            f"A final snapshot {removal.snapshot} of {cluster.identifier} is wanted, but one of that name exists already: give "
+            "another final_db_snapshot_identifier or set skip_final_snapshot to true. Nothing was deleted."
+        )
+
+
+def _remove_cluster(api: Api, cluster: Cluster, removal: Removal, journal: Journal) -> None:
+    identifier, waits = cluster.identifier, removal.waits
+    if cluster.status != _DELETING:
+        if cluster.description.get("DeletionProtection"):
+            journal.act(
+                f"lift the deletion protection of {identifier}",
+                lambda: api.call(
+                    "modify_db_cluster", DBClusterIdentifier=identifier, DeletionProtection=False, ApplyImmediately=True
+                ),
+            )
+        for instance in (i.identifier for i in cluster.instances if i.status != _DELETING):
+            journal.act(f"delete instance {instance}", partial(_delete_instance, api, instance))
+        if not journal.check_mode and waits.wait:
+            wait_gone(api, identifier, waits, instances_only=True)
+        left = None if journal.check_mode else read_cluster(api, identifier)
+        if left is not None and left.instances:  # only without waiting: the next run goes on from here
+            return
+        kept = f" after the snapshot {removal.snapshot}" if removal.snapshot else " without a snapshot"
+        journal.act(f"delete cluster {identifier}{kept}", lambda: _delete_cluster(api, identifier, removal.snapshot))
+    if not journal.check_mode and waits.wait:
+        wait_gone(api, identifier, waits)
+
+
+def _remove_groups(api: Api, names: Names, waits: Waits, journal: Journal) -> None:
+    for group in [*groups_of(api, CLUSTER, names), *groups_of(api, INSTANCE, names)]:
+        journal.act(f"delete {group.kind.label} {group.name}", partial(_delete_group, api, group, waits))
+
+
+def _delete_instance(api: Api, identifier: str) -> None:
+    def going() -> bool:
+        answer = api.find("describe_db_instances", _NO_INSTANCE, DBInstanceIdentifier=identifier)
+        return all(found["DBInstanceStatus"] == _DELETING for found in (answer or {}).get("DBInstances") or [])
+
+    _unless(going, lambda: api.call("delete_db_instance", DBInstanceIdentifier=identifier, SkipFinalSnapshot=True))
+
+
+def _delete_cluster(api: Api, identifier: str, snapshot: str | None) -> None:
+    def going() -> bool:
+        cluster = read_cluster(api, identifier)
+        return cluster is None or cluster.status == _DELETING
+
+    last: dict[str, Any] = {"FinalDBSnapshotIdentifier": snapshot} if snapshot else {}
+    _unless(
+        going,
+        lambda: api.call(
+            "delete_db_cluster", DBClusterIdentifier=identifier, SkipFinalSnapshot=snapshot is None, **last
+        ),
+    )
+
+
+def _unless(going: Callable[[], bool], call: Callable[[], Any]) -> None:
+    """Call, and forgive a refusal when the resource is going anyway: the answer to an earlier try was lost."""
+    try:
+        call()
+    except ApiError:
+        if not going():
+            raise
+
+
+def _delete_group(api: Api, group: Group, waits: Waits) -> None:
+    def attempt() -> ApiError | None:
+        try:
+            delete_group(api, group)
+        except ApiError as error:
+            if error.code not in _GROUP_IN_USE:
+                raise
+            return error
+        return None
+
+    # The service goes on counting a cluster as a user for a while after it is gone.
+    wait_for(
+        waits,
+        attempt,
+        lambda error: error is None,
+        f"the {group.kind.label} {group.name} to be deleted",
+        lambda error: error.message if error else "it deleted",
+    )
+
+
+def _snapshot_exists(api: Api, identifier: str) -> bool:
+    answer = api.find("describe_db_cluster_snapshots", _NO_SNAPSHOT, DBClusterSnapshotIdentifier=identifier)
+    return bool((answer or {}).get("DBClusterSnapshots"))

@@ -1,0 +1,262 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Upgrading green: one hop after the other, each waited for until the cluster and all its instances have arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from .._core.errors import BlueGreenError
+from .._core.journal import Journal
+from .._core.names import Names
+from . import tending
+from .api import Api, ApiError
+from .clusters import Cluster, read_cluster, require_cluster
+from .events import Events, failure_reason, read_events
+from .parameter_groups import CLUSTER, INSTANCE, Group, Kind, ensure_group, require_group, wish_for
+from .upgrade import Hop, Versions, plan_upgrade, versions_of
+from .waiters import AVAILABLE, Waits, settled, states, wait_for, wait_settled
+
+_WRONG_STATE = ("InvalidDBClusterStateFault",)
+# So many looks in a row may find a cluster at rest at the old version before that counts as a failure: few when the upgrade
+# had begun, more when it had not, because the service takes a while to begin.
+_QUIET_AFTER, _QUIET_BEFORE = 6, 30
+
+
+@dataclass(frozen=True)
+class Target:
+    """What ``aurora_upgrade`` is to reach; a group that is not named is made by the deployment when the family changes.
+
+    ``source`` is blue, from which check mode plans as long as there is no green.
+    """
+
+    identifier: str
+    version: str
+    allow_major: bool
+    group_names: Mapping[Kind, str]
+    waits: Waits
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Upgraded:
+    """Green before (None when it is only planned) and now, the hops of the run, and what the user should be told."""
+
+    before: Cluster | None
+    green: Cluster
+    hops: tuple[Hop, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the hops have in common; ``origins`` are the groups that green had when the run began."""
+
+    api: Api
+    names: Names
+    target: Target
+    journal: Journal
+    origins: Mapping[Kind, Group]
+    named: Mapping[Kind, Group]
+
+
+def upgrade(api: Api, names: Names, target: Target, journal: Journal) -> Upgraded:
+    """Bring green to the target version; a hop that is under way is waited for.
+
+    Raises :class:`BlueGreenError` when the cluster is not the deployment's, when the version cannot be reached (nothing was
+    changed then), and when a hop failed, with the service's reason.
+    """
+    before = _green(api, names, target, journal)
+    cluster = before or _future_clone(api, target)
+    if not journal.check_mode and not settled(cluster):
+        wanted = f"{cluster.identifier} to be ready for an upgrade"
+        cluster = tending.settle(api, cluster.identifier, target.waits, wanted)
+        if not settled(cluster):
+            return Upgraded(before, cluster, (), (f"Not ready yet, run this again: {cluster.states()}.",))
+    versions = _versions(api, cluster.engine)
+    hops = plan_upgrade(versions, cluster.version, target.version, target.allow_major)
+    run = _Run(api, names, target, journal, _origins(api, cluster), _named(api, target, versions))
+    warnings = list(_uneven(cluster, hops))
+    placed: set[Kind] = set()
+    for hop in hops:
+        cluster = _hop(run, cluster, hop, versions[cluster.version].family, placed, warnings)
+        if not journal.check_mode and not settled(cluster):
+            return Upgraded(before, cluster, hops, tuple(warnings))
+    return Upgraded(before, _arrive(run, cluster, placed), hops, tuple(warnings))
+
+
+def _green(api: Api, names: Names, target: Target, journal: Journal) -> Cluster | None:
+    if journal.check_mode and target.source and read_cluster(api, target.identifier) is None:
+        return None
+    green = require_cluster(api, target.identifier, "green")
+    tending.require_ours(green, names.deployment_id, f"upgraded to {target.version}")
+    return green
+
+
+def _future_clone(api: Api, target: Target) -> Cluster:
+    """Green as it will be when it is cloned from blue."""
+    return replace(require_cluster(api, str(target.source), "blue"), identifier=target.identifier)
+
+
+def _versions(api: Api, engine: str) -> Versions:
+    # IncludeAll: what blue runs may be deprecated, and is a start all the same.
+    return versions_of(api.pages("describe_db_engine_versions", "DBEngineVersions", Engine=engine, IncludeAll=True))
+
+
+def _origins(api: Api, cluster: Cluster) -> dict[Kind, Group]:
+    names = {
+        CLUSTER: cluster.parameter_group,
+        INSTANCE: cluster.instances[0].parameter_group if cluster.instances else None,
+    }
+    return {kind: require_group(api, kind, name) for kind, name in names.items() if name}
+
+
+def _named(api: Api, target: Target, versions: Versions) -> dict[Kind, Group]:
+    """The groups that the user named; raises :class:`BlueGreenError` when one is not of the target version's family."""
+    groups = {kind: require_group(api, kind, name) for kind, name in target.group_names.items()}
+    family = versions[target.version].family
+    for group in groups.values():
+        if group.family != family:
+            raise BlueGreenError(
+                f"The {group.kind.label} {group.name} is named for the version {target.version}, which needs the family "
+                f"{family}, but is of {group.family}: name another one."
+            )
+    return groups
+
+
+def _uneven(cluster: Cluster, hops: tuple[Hop, ...]) -> list[str]:
+    groups = sorted({instance.parameter_group or "none" for instance in cluster.instances})
+    if len(groups) < 2 or not any(hop.is_major for hop in hops):
+        return []
+    return [f"The instances have the DB parameter groups {', '.join(groups)}; after the upgrade all have the writer's."]
+
+
+def _hop(run: _Run, cluster: Cluster, hop: Hop, family: str, placed: set[Kind], warnings: list[str]) -> Cluster:
+    groups: dict[Kind, str] = {}
+    if hop.family != family:
+        groups = _groups(run, hop.family, warnings)
+        placed |= {kind for kind in groups if kind in run.named and run.named[kind].name == groups[kind]}
+    events = () if run.journal.check_mode else _events(run.api, cluster)
+    run.journal.act(
+        f"upgrade {cluster.identifier} from {cluster.version} to {hop.version}",
+        lambda: _modify(run.api, cluster.identifier, hop, groups),
+    )
+    if run.journal.check_mode:
+        return replace(cluster, version=hop.version, parameter_group=groups.get(CLUSTER, cluster.parameter_group))
+    if not run.target.waits.wait:
+        return require_cluster(run.api, cluster.identifier, "green")
+    arrived = _wait_for_hop(run, cluster, hop, events)
+    return tending.reboot_pending(run.api, arrived, run.target.waits, run.journal)
+
+
+def _groups(run: _Run, family: str, warnings: list[str]) -> dict[Kind, str]:
+    """The groups to give the cluster in a new family; none for a kind that has the service's default.
+
+    A custom group must be followed by one that is named: Aurora PostgreSQL refuses a major upgrade otherwise.
+    """
+    groups: dict[Kind, str] = {}
+    for kind, origin in run.origins.items():
+        named = run.named.get(kind)
+        if named and named.family == family:
+            groups[kind] = named.name
+        elif not origin.is_default:
+            wish, dropped = wish_for(run.api, kind, run.names, family, origin)
+            ensure_group(run.api, wish, run.names.deployment_id, run.journal)
+            groups[kind] = wish.name
+            if dropped:
+                warnings.append(
+                    f"Not carried over from {origin.name} to {wish.name}, because the family {family} has no such parameters "
+                    f"that can be set: {', '.join(dropped)}."
+                )
+    return groups
+
+
+def _modify(api: Api, identifier: str, hop: Hop, groups: Mapping[Kind, str]) -> None:
+    parameters: dict[str, Any] = {"AllowMajorVersionUpgrade": True} if hop.is_major else {}
+    if CLUSTER in groups:
+        parameters["DBClusterParameterGroupName"] = groups[CLUSTER]
+    if INSTANCE in groups:
+        parameters["DBInstanceParameterGroupName"] = groups[INSTANCE]
+    try:
+        api.call(
+            "modify_db_cluster",
+            DBClusterIdentifier=identifier,
+            EngineVersion=hop.version,
+            ApplyImmediately=True,
+            **parameters,
+        )
+    except ApiError as error:
+        if error.code not in _WRONG_STATE or require_cluster(api, identifier, "green").status == AVAILABLE:
+            raise
+        # It is under way already: the answer to an earlier try was lost.
+
+
+def _wait_for_hop(run: _Run, cluster: Cluster, hop: Hop, events: Events) -> Cluster:
+    begun, quiet = False, 0
+
+    def arrived(found: Cluster | None) -> bool:
+        nonlocal begun, quiet
+        if found is None:
+            raise BlueGreenError(
+                f"The DB cluster {cluster.identifier} was deleted during its upgrade to {hop.version}."
+            )
+        if not settled(found):
+            begun, quiet = True, 0
+            return False
+        if found.version == hop.version:
+            return all(instance.version == hop.version for instance in found.instances)
+        quiet += 1
+        reason = failure_reason(events, _events(run.api, found))
+        if reason or quiet > (_QUIET_AFTER if begun else _QUIET_BEFORE):
+            raise BlueGreenError(
+                f"The DB cluster {cluster.identifier} should be upgraded to {hop.version}, but is back at {found.version}: "
+                f"{reason or 'its events give no reason, look at the logs of its writer'}."
+            )
+        return False
+
+    wanted = f"{cluster.identifier} and its instances to run {hop.version}"
+    found = wait_for(run.target.waits, lambda: read_cluster(run.api, cluster.identifier), arrived, wanted, states)
+    assert found is not None
+    return found
+
+
+def _arrive(run: _Run, cluster: Cluster, placed: set[Kind]) -> Cluster:
+    """Give green the named groups that no hop brought, and reboot what waits for it."""
+    waits, journal = run.target.waits, run.journal
+    if CLUSTER in run.named and CLUSTER not in placed:
+        cluster = tending.ensure_attached(run.api, cluster, run.named[CLUSTER].name, waits, journal)
+    if INSTANCE in run.named and INSTANCE not in placed:
+        cluster = _attach_to_instances(run, cluster, run.named[INSTANCE].name)
+    return tending.reboot_pending(run.api, cluster, waits, journal)
+
+
+def _attach_to_instances(run: _Run, cluster: Cluster, group: str) -> Cluster:
+    others = [instance.identifier for instance in cluster.instances if instance.parameter_group != group]
+    for instance in others:
+        run.journal.act(
+            f"attach the parameter group {group} to {instance}", partial(_attach_to_instance, run.api, instance, group)
+        )
+    if run.journal.check_mode or not run.target.waits.wait or not others:
+        return cluster
+    return wait_settled(
+        run.api,
+        cluster.identifier,
+        run.target.waits,
+        f"the instances of {cluster.identifier} to take the parameter group {group}",
+        lambda found: all(instance.parameter_group == group for instance in found.instances),
+    )
+
+
+def _attach_to_instance(api: Api, instance: str, group: str) -> None:
+    api.call("modify_db_instance", DBInstanceIdentifier=instance, DBParameterGroupName=group, ApplyImmediately=True)
+
+
+def _events(api: Api, cluster: Cluster) -> Events:
+    return read_events(api, cluster.identifier, [instance.identifier for instance in cluster.instances])

@@ -1,0 +1,221 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: bg_info
+version_added: 0.1.0
+short_description: Look at one blue/green deployment
+description:
+  - Tells what the clusters of a deployment are and, with the connections, what its replication does and which side
+    serves. It changes nothing.
+  - Green is found by its identifier or by the tags of the deployment. A cluster that does not carry them is not green,
+    whatever its name.
+options:
+  source_db_cluster_identifier:
+    description: Blue. Without it RV(blue) is null, because no tag leads from green to it.
+    type: str
+  db_cluster_identifier:
+    description: Green's identifier. Without it green is found by the tags of the deployment.
+    type: str
+  blue:
+    description: The connection to blue. With it RV(serving) is known.
+  green:
+    description: The connection to green. With it RV(replication) is known. Requires O(blue).
+  databases:
+    description:
+      - The databases that the deployment replicates.
+      - Defaults to every database that accepts connections except templates, C(rdsadmin) and the control database.
+    type: list
+    elements: str
+extends_documentation_fragment:
+  - bluegreen.aws.deployment
+  - bluegreen.aws.deployment.connections
+  - bluegreen.aws.deployment.attributes
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+    details: This module does not change anything.
+  idempotent:
+    support: full
+seealso:
+  - module: bluegreen.aws.aurora_clone
+  - module: bluegreen.aws.pg_logical_subscription
+author:
+  - bluegreen.aws contributors (@bluegreen-aws)
+"""
+
+EXAMPLES = r"""
+- name: Look at the clusters
+  bluegreen.aws.bg_info:
+    deployment_id: shop-pg18
+    source_db_cluster_identifier: shop
+  register: deployment
+
+- name: Look at the replication too
+  bluegreen.aws.bg_info:
+    deployment_id: shop-pg18
+    blue:
+      host: "{{ deployment.blue.endpoint }}"
+      secret_arn: "{{ admin_secret_arn }}"
+    green:
+      host: "{{ deployment.green.endpoint }}"
+      secret_arn: "{{ admin_secret_arn }}"
+"""
+
+RETURN = r"""
+blue:
+  description: Blue. Null when O(source_db_cluster_identifier) is not given or there is no such cluster.
+  returned: success
+  type: dict
+  contains: &cluster
+    db_cluster_identifier:
+      description: The cluster's identifier.
+      type: str
+    db_cluster_arn:
+      description: The cluster's ARN.
+      type: str
+    db_cluster_resource_id:
+      description: The identifier that never changes, which IAM policies name.
+      type: str
+    endpoint:
+      description: The writer endpoint.
+      type: str
+    reader_endpoint:
+      description: The reader endpoint.
+      type: str
+    port:
+      description: The port.
+      type: int
+    engine:
+      description: The engine.
+      type: str
+    engine_version:
+      description: The engine version.
+      type: str
+    status:
+      description: The cluster's status.
+      type: str
+    instances:
+      description: The instances, the writer first.
+      type: list
+      elements: dict
+    db_cluster_parameter_group_name:
+      description: The cluster's parameter group.
+      type: str
+    parameter_group_status:
+      description: V(in-sync) when it is so on every instance.
+      type: str
+    tags:
+      description: The cluster's tags.
+      type: dict
+green:
+  description: Green. Null when there is none.
+  returned: success
+  type: dict
+  contains: *cluster
+serving:
+  description:
+    - The side that accepts writes, V(blue) or V(green).
+    - V(unknown) without O(blue), and when it is neither of the two alone.
+  returned: success
+  type: str
+  sample: blue
+replication:
+  description: What the replication does. Null without O(green), and when there is none yet.
+  returned: success
+  type: dict
+  contains:
+    running:
+      description: Whether it runs in every database.
+      type: bool
+    direction:
+      description: C(forward) from blue to green, C(reverse) from green to blue, or null.
+      type: str
+    position:
+      description: The position that it began from.
+      type: str
+      sample: 0/5F003A8
+    lag:
+      description: How far it is behind in C(bytes); C(seconds) is null, because measuring it takes a write.
+      type: dict
+    error:
+      description: What is wrong, or null.
+      type: str
+    databases:
+      description: The same for each database.
+      type: dict
+actions:
+  description: Always empty.
+  returned: always
+  type: list
+  elements: str
+deployment_id:
+  description: The name of the deployment.
+  returned: always
+  type: str
+"""
+
+from typing import Any
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.clusters import find_green, read_cluster
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
+from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
+    connection_options,
+    deployment_options,
+    postgresql_endpoint,
+    run,
+)
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.status import deployment_status
+
+
+def _look(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
+    api = Api(module.client("rds"))
+    source = module.params["source_db_cluster_identifier"]
+    blue = read_cluster(api, source) if source else None
+    green = find_green(api, names.deployment_id, module.params["db_cluster_identifier"])
+    return {
+        "blue": blue.as_dict() if blue else None,
+        "green": green.as_dict() if green else None,
+        **_data_plane(module, names),
+    }
+
+
+def _data_plane(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
+    if not module.params["blue"]:
+        return {"serving": "unknown", "replication": None}
+    green = postgresql_endpoint(module, "green") if module.params["green"] else None
+    return deployment_status(postgresql_endpoint(module, "blue"), green, names, module.params["databases"])
+
+
+def main() -> None:
+    module = AnsibleAWSModule(
+        argument_spec={
+            **deployment_options(),
+            "source_db_cluster_identifier": {"type": "str"},
+            "db_cluster_identifier": {"type": "str"},
+            "blue": connection_options(),
+            "green": connection_options(),
+            "databases": {"type": "list", "elements": "str"},
+        },
+        required_by={"green": ["blue"]},
+        supports_check_mode=True,
+    )
+    run(module, lambda names, journal: _look(module, names))
+
+
+if __name__ == "__main__":
+    main()
