@@ -1,0 +1,154 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The states of ``pg_logical_subscription``: look, do what is missing, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .._core.errors import BlueGreenError
+from .._core.journal import Journal
+from .._core.names import Names
+from . import cleanup
+from .connection import Endpoint
+from .position import position
+from .prepare import prepare
+from .replicate import replicate, stop, wait_running
+from .status import State, observe, report
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; times in seconds, ``position`` as ``X/Y``."""
+
+    state: str
+    databases: Sequence[str] | None
+    position: str | None
+    replication_ssl_mode: str
+    max_lag: float | None
+    wait: bool
+    wait_timeout: float
+    wait_delay: float
+    slot_timeout: float
+
+
+def reach(
+    request: Request, blue: Endpoint | None, green: Endpoint | None, names: Names, journal: Journal
+) -> dict[str, Any]:
+    """Reach ``request.state``; returns ``{replication, msg, before, after}``.
+
+    Raises :class:`BlueGreenError` when it cannot be reached; what was done until then is in the journal.
+    """
+    if request.state == "absent":
+        return _absent(blue, green, names, journal)
+    blue = _required(blue, "blue", request.state)
+    if request.state != "prepared":
+        green = _required(green, "green", request.state)
+    state = observe(blue, green, names, request.databases)
+    before = summary(state)
+    if state.stage == "switched":
+        return {**_outcome(blue, green, state), "msg": _nothing(request.state), "before": before, "after": before}
+    if state.stage == "ended" and request.state != "stopped":
+        raise BlueGreenError(
+            f"Blue serves again and green, which was opened at {state.opened_green}, is not replicated to any more, so it cannot "
+            f"be brought to state={request.state}: run state=absent, delete green and begin a new deployment."
+        )
+    lag = _act(request, blue, green, state, journal)
+    if journal.check_mode:
+        after = expected(before, request.state)
+        return {**_outcome(blue, green, state), "before": before, "after": after}
+    state = observe(blue, green, names, request.databases)
+    return {**_outcome(blue, green, state, lag), "before": before, "after": summary(state)}
+
+
+def summary(state: State) -> dict[str, Any]:
+    """The objects of each database in words, for a diff."""
+    found: dict[str, Any] = {}
+    for database in state.databases:
+        found[database] = {
+            "slot": state.slot("forward", database) is not None,
+            "position": state.record.position if state.record and not state.fresh else None,
+            "green_closed": bool(state.green and database in state.green.closed),
+            "subscription": _subscription_word(state, database),
+        }
+    return found
+
+
+def expected(before: dict[str, Any], target: str) -> dict[str, Any]:
+    """What :func:`summary` would say after a run to ``target``."""
+    changes: dict[str, dict[str, Any]] = {
+        "prepared": {"slot": True},
+        "positioned": {"green_closed": True},
+        "running": {"green_closed": True, "subscription": "running"},
+    }
+    after = {database: {**words, **changes.get(target, {})} for database, words in before.items()}
+    if target == "stopped":
+        for words in after.values():
+            words["subscription"] = "absent" if words["subscription"] == "absent" else "stopped"
+    return after
+
+
+def _act(request: Request, blue: Endpoint, green: Endpoint | None, state: State, journal: Journal) -> float | None:
+    if request.state == "prepared":
+        prepare(blue, state.names, state.databases, journal, slot_timeout=request.slot_timeout)
+        return None
+    green = _required(green, "green", request.state)
+    if request.state == "positioned":
+        position(green, state, journal, request.position)
+        return None
+    if request.state == "stopped":
+        stop(green, state, journal)
+        return None
+    replicate(blue, green, state, journal, ssl_mode=request.replication_ssl_mode)
+    if journal.check_mode or not request.wait:
+        return None
+    return wait_running(
+        blue,
+        green,
+        observe(blue, green, state.names, request.databases),
+        max_lag=request.max_lag,
+        timeout=request.wait_timeout,
+        delay=request.wait_delay,
+    )
+
+
+def _absent(blue: Endpoint | None, green: Endpoint | None, names: Names, journal: Journal) -> dict[str, Any]:
+    sides = [side for side in (blue, green) if side is not None]
+    if not sides:
+        raise BlueGreenError(
+            "state=absent needs a side to clean, but neither blue nor green is given: give the one that is left."
+        )
+    cleanup.clean(sides, names, journal)
+    return {"replication": None, "before": {"actions": []}, "after": {"actions": list(journal.actions)}}
+
+
+def _outcome(blue: Endpoint, green: Endpoint | None, state: State, lag: float | None = None) -> dict[str, Any]:
+    replication = report(blue, green, state) if green is not None else None
+    if replication is not None and lag is not None and replication["running"]:
+        replication["lag"]["seconds"] = lag
+    return {"replication": replication, "serving": state.serving}
+
+
+def _required(side: Endpoint | None, name: str, state: str) -> Endpoint:
+    if side is None:
+        raise BlueGreenError(
+            f"The option {name} is needed for state={state}, but is missing: give the connection to {name}."
+        )
+    return side
+
+
+def _nothing(state: str) -> str:
+    return f"The traffic has moved to green already, so there is nothing to do for state={state}."
+
+
+def _subscription_word(state: State, database: str) -> str:
+    found = state.subscription("forward", database)
+    if found is None:
+        return "absent"
+    return "running" if found.enabled else "stopped"

@@ -1,0 +1,222 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Guardrails about a server: each a pure function of what the catalogs say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .._core.checks import Check, failed, ok, warning
+from .catalog import ServerFacts
+from .subscription import Subscription
+
+LONG_TRANSACTION = 60.0  # seconds
+_MAX_NAMED = 5
+STOPPED_REMEDY = (
+    "the server's log says what could not be applied and at which LSN: mend the row, or skip that transaction with "
+    "ALTER SUBSCRIPTION .. SKIP (lsn = ..), then pg_logical_subscription with state=running"
+)
+_MIN_VERSION = 150000  # disable_on_error, pg_stat_subscription_stats
+_DOCS = "https://www.postgresql.org/docs/current/"
+_CONFIG = _DOCS + "logical-replication-config.html"
+_AURORA = (
+    "https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/AuroraPostgreSQL.Replication.Logical.Configure.html"
+)
+
+
+def some(names: Iterable[str]) -> str:
+    """The first names of a list and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - _MAX_NAMED} more" if len(every) > _MAX_NAMED else ""
+    return ", ".join(every[:_MAX_NAMED]) + more
+
+
+def server_version(server: ServerFacts) -> Check:
+    """The server knows what the recipe needs."""
+    major = server.version // 10000
+    if server.version < _MIN_VERSION:
+        return failed(
+            f"{server.side}_version",
+            f"{server.side} runs PostgreSQL {major}, but replication that stops at an error needs 15",
+            "upgrade the minor or major version first",
+        )
+    return ok(f"{server.side}_version", f"{server.side} runs PostgreSQL {major}")
+
+
+def logical_replication(server: ServerFacts) -> Check:
+    """The server writes a log that can be decoded."""
+    level = server.settings.get("wal_level", "unknown")
+    check_id = f"{server.side}_logical_replication"
+    if level == "logical":
+        return ok(check_id, f"wal_level on {server.side} is logical")
+    pending = "it waits for a reboot" if _pending(server) else "it is off or waits for a reboot"
+    return failed(
+        check_id,
+        f"logical replication is wanted on {server.side}, but wal_level is {level}: {pending}",
+        "set rds.logical_replication to 1 in the DB cluster parameter group and reboot the writer instance",
+        _AURORA,
+    )
+
+
+def publisher_capacity(server: ServerFacts, more: int) -> list[Check]:
+    """Room for ``more`` slots and the senders that serve them."""
+    return [
+        _room(server, "replication_slots", "max_replication_slots", server.slots_used, more),
+        _room(server, "wal_senders", "max_wal_senders", server.senders_used, more),
+    ]
+
+
+def subscriber_capacity(server: ServerFacts, more: int) -> list[Check]:
+    """Room for ``more`` subscriptions: their workers and their replication origins."""
+    origins = "max_active_replication_origins" if server.version >= 180000 else "max_replication_slots"
+    return [
+        _room(server, "replication_origins", origins, server.origins_used, more),
+        _room(server, "logical_workers", "max_logical_replication_workers", server.workers_used, more),
+        _worker_processes(server),
+    ]
+
+
+def prepared_transactions(server: ServerFacts, databases: Sequence[str]) -> Check:
+    """No prepared transaction is left: it blocks a slot, lives on in the clone and can commit behind a fence."""
+    check_id = f"{server.side}_prepared_transactions"
+    found = [f"{one.gid!r} of {one.owner} in {one.database}" for one in server.prepared]
+    if not found:
+        return ok(check_id, f"no prepared transaction on {server.side}")
+    return failed(
+        check_id,
+        f"no prepared transaction may be left on {server.side}, but found {some(found)}",
+        "let its owner COMMIT PREPARED or ROLLBACK PREPARED it",
+        _DOCS + "view-pg-prepared-xacts.html",
+    )
+
+
+def long_transactions(server: ServerFacts, *, stops: bool) -> Check:
+    """No writing transaction is older than a minute: a slot waits for it, and a fence would end it."""
+    check_id = f"{server.side}_long_transactions"
+    found = [
+        f"process {one.pid} of {one.user} in {one.database} ({one.seconds:.0f} s)"
+        for one in server.open_transactions
+        if one.seconds > LONG_TRANSACTION
+    ]
+    if not found:
+        return ok(check_id, f"no writing transaction on {server.side} is older than {LONG_TRANSACTION:.0f} s")
+    verdict = failed if stops else warning
+    return verdict(
+        check_id,
+        f"writing transactions on {server.side} are older than {LONG_TRANSACTION:.0f} s: {some(found)}",
+        "let them end or end them",
+    )
+
+
+def not_a_subscriber(server: ServerFacts, foreign: Sequence[Subscription]) -> Check:
+    """Blue receives nothing from elsewhere: its clone would eat from the same slot."""
+    check_id = f"{server.side}_subscriptions"
+    if not foreign:
+        return ok(check_id, f"{server.side} is no subscriber of another publisher")
+    return failed(
+        check_id,
+        f"{server.side} must not be a subscriber, because its clone would consume the same slots, but has the subscriptions "
+        + some(f"{one.name} in {one.database}" for one in foreign),
+        "drop them, or move them to another cluster, before cloning",
+    )
+
+
+def open_for_writers(server: ServerFacts, closed: Iterable[str]) -> Check:
+    """Blue serves."""
+    names = sorted(closed)
+    check_id = f"{server.side}_serves"
+    if not names:
+        return ok(check_id, f"{server.side} is open for writers")
+    return failed(
+        check_id,
+        f"{server.side} should serve, but its databases {some(names)} are read-only by default",
+        "look which side serves before anything else; ALTER DATABASE .. RESET default_transaction_read_only opens one",
+    )
+
+
+def closed_for_writers(server: ServerFacts, databases: Sequence[str], closed: Iterable[str]) -> Check:
+    """The side that replication writes to is closed for everybody else."""
+    open_ones = sorted(set(databases) - set(closed))
+    check_id = f"{server.side}_closed"
+    if not open_ones:
+        return ok(check_id, f"{server.side} is closed for writers")
+    return failed(
+        check_id,
+        f"{server.side} must be closed for writers while it is replicated to, but {some(open_ones)} is open",
+        "ALTER DATABASE .. SET default_transaction_read_only = on, after making sure that nobody wrote there",
+    )
+
+
+def replicates(database: str, subscription: Subscription | None) -> Check:
+    """The database is subscribed and its worker runs without errors."""
+    check_id = f"replication_{database}"
+    if subscription is None or not subscription.started:
+        return failed(
+            check_id,
+            f"database {database} must be replicated before the switchover, but has no started subscription",
+            "pg_logical_subscription with state=running",
+        )
+    if not subscription.enabled or subscription.worker_pid is None:
+        errors = f" after {subscription.errors} errors" if subscription.errors else ""
+        return failed(
+            check_id,
+            f"the subscription {subscription.name} of database {database} does not run{errors}",
+            STOPPED_REMEDY if subscription.errors else "pg_logical_subscription with state=running",
+        )
+    return ok(check_id, f"the subscription {subscription.name} of database {database} runs")
+
+
+def read_only_overrides(server: ServerFacts, databases: Sequence[str], *, stops: bool) -> Check:
+    """No role's own setting wins over the fence."""
+    check_id = f"{server.side}_read_only_overrides"
+    wide = "every database"
+    found = [
+        f"{one.role} in {one.database or wide}"
+        for one in server.overrides
+        if one.value.lower() not in ("on", "true", "yes", "1") and (one.database is None or one.database in databases)
+    ]
+    if not found:
+        return ok(check_id, f"no role on {server.side} overrides default_transaction_read_only")
+    verdict = failed if stops else warning
+    return verdict(
+        check_id,
+        f"the fence needs default_transaction_read_only to hold, but on {server.side} it is overridden for {some(found)}",
+        "ALTER ROLE .. RESET default_transaction_read_only (with IN DATABASE where it is set there)",
+        _DOCS + "sql-alterrole.html",
+    )
+
+
+def _pending(server: ServerFacts) -> bool:
+    return bool({"wal_level", "rds.logical_replication"} & set(server.pending_restart)) or server.settings.get(
+        "rds.logical_replication"
+    ) in ("on", "1")
+
+
+def _room(server: ServerFacts, what: str, setting: str, used: int, wanted: int) -> Check:
+    limit = server.number(setting)
+    check_id = f"{server.side}_{what}"
+    if used + wanted <= limit:
+        return ok(check_id, f"{setting} on {server.side} is {limit}, {used} in use, {wanted} more needed")
+    return failed(
+        check_id,
+        f"{setting} on {server.side} is {limit} and {used} are in use, but {wanted} more are needed, one per database",
+        f"raise {setting} to {used + wanted} or more in the DB cluster parameter group and reboot the writer instance",
+        _CONFIG,
+    )
+
+
+def _worker_processes(server: ServerFacts) -> Check:
+    processes, workers = server.number("max_worker_processes"), server.number("max_logical_replication_workers")
+    check_id = f"{server.side}_worker_processes"
+    if processes > workers:
+        return ok(check_id, f"max_worker_processes on {server.side} is {processes}, above {workers} logical workers")
+    return warning(
+        check_id,
+        f"max_worker_processes on {server.side} is {processes}, not above max_logical_replication_workers ({workers})",
+        "raise max_worker_processes, parallel queries and extensions take from it too",
+        _CONFIG,
+    )
