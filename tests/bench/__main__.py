@@ -1,0 +1,26 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m tests.bench switchover --engine aurora_postgresql --runs 10`."""
+
+from __future__ import annotations
+
+import argparse
+
+from tests.bench import switchover
+
+
+def main() -> int:
+    """Read the command line and run the benchmark; return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    benches = parser.add_subparsers(dest="bench", required=True)
+    bench = benches.add_parser("switchover", help="the window of a switchover and of a rollback, under write load")
+    bench.add_argument("--engine", choices=switchover.ENGINES, default=switchover.ENGINES[0])
+    bench.add_argument("--runs", type=int, default=10, help="switchovers and rollbacks together")
+    bench.add_argument("--rate", type=float, default=switchover.RATE, help="transactions per second")
+    options = parser.parse_args()
+    return switchover.bench(options.engine, max(1, options.runs), options.rate)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,190 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The window of `bg_switchover`: to green and back, again and again, on one deployment under write load.
+
+The window is what the module measured. The client's gap is the longest time that any writer through the gate was
+without an acknowledgement around the run. Every move is audited before the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from tests.lab.auditor import Key, audit
+from tests.lab.demo_stage import Clock, Stage, set_stage
+from tests.lab.engine import EngineError
+from tests.lab.gate import GateError
+from tests.lab.load import ROOT, Load, LoadError
+from tests.playbook import Playbook
+from tests.scene import DEPLOYMENT, parameters
+
+ENGINES = ("aurora_postgresql",)
+RATE = 200.0
+WRITERS = 4
+_BETWEEN = 1.0  # seconds of traffic before each move
+# The module as Ansible runs it, without the controller around it.
+_RUNNER = """\
+import json, sys
+import conftest  # the search paths of this repository
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.bluegreen.aws.plugins.modules import bg_switchover
+with patch_module_args(json.load(sys.stdin)):
+    bg_switchover.main()
+"""
+
+
+class BenchFailed(Exception):
+    """A move did not succeed; the text says why."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One move; times in milliseconds."""
+
+    state: str
+    window: float
+    client_gap: float
+    acknowledged: int
+    lost: frozenset[Key]
+    duplicated: frozenset[Key]
+    findings: tuple[str, ...]
+
+    def line(self, number: int) -> str:
+        """Return the move as a line of the table."""
+        return (
+            f"{number:>4}  {self.state:<13} {self.window:>10.1f} {self.client_gap:>14.1f} {self.acknowledged:>13} "
+            f"{len(self.lost):>5} {len(self.duplicated):>11}"
+        )
+
+
+HEAD = f"{'run':>4}  {'state':<13} {'window ms':>10} {'client gap ms':>14} {'acknowledged':>13} {'lost':>5} {'duplicated':>11}"
+
+
+def bench(engine: str, runs: int, rate: float) -> int:
+    """Run the benchmark and print it; return 0 when nothing was lost, doubled or otherwise wrong."""
+    clock = Clock()
+    results: list[Result] = []
+    try:
+        with ExitStack() as stack:
+            stage = set_stage(stack, clock, WRITERS)
+            load = stack.enter_context(
+                Load.start(stage.directory / "ledger", stage.gate_target(), writers=WRITERS, rate=rate)
+            )
+            create(clock, stage)
+            print(HEAD, flush=True)
+            for number in range(1, runs + 1):
+                results.append(move(stage, load, "switched_over" if number % 2 else "rolled_back"))
+                print(results[-1].line(number), flush=True)
+            if dead := load.dead_writers():
+                raise BenchFailed(f"writers {dead} ended by themselves: the run proves nothing")
+    except (BenchFailed, EngineError, GateError, LoadError) as failure:
+        print(f"bench switchover {engine}: {failure}", file=sys.stderr, flush=True)
+        return 2
+    for finding in sorted({finding for result in results for finding in result.findings}):
+        print(f"PROBLEM {finding}")
+    print(json.dumps(summary(engine, results)), flush=True)
+    return 1 if any(result.findings for result in results) else 0
+
+
+def summary(engine: str, results: list[Result]) -> dict[str, Any]:
+    """Return what the JSON line says: milliseconds, and counts of writes."""
+    return {
+        "bench": "switchover",
+        "engine": engine,
+        "runs": len(results),
+        "window_ms": spread(result.window for result in results),
+        "client_gap_ms": spread(result.client_gap for result in results),
+        "lost": len(frozenset[Key]().union(*(result.lost for result in results))),
+        "duplicated": len(frozenset[Key]().union(*(result.duplicated for result in results))),
+    }
+
+
+def spread(values: Iterable[float]) -> dict[str, float]:
+    """Return minimum, median and maximum, rounded to a tenth."""
+    found = sorted(values)
+    return {
+        "min": round(found[0], 1),
+        "median": round(statistics.median(found), 1),
+        "max": round(found[-1], 1),
+    }
+
+
+def create(clock: Clock, stage: Stage) -> None:
+    """Build green and bring it in sync. Raises BenchFailed."""
+    clock.say("building green")
+    finished = Playbook(stage.directory, stage.lab.env, stage.variables()).run("create")
+    if finished.code != 0:
+        raise BenchFailed(f"green could not be built:\n{finished.output}")
+    clock.say("green is in sync")
+
+
+def move(stage: Stage, load: Load, state: str) -> Result:
+    """Move the traffic once and audit the side that serves then. Raises BenchFailed."""
+    time.sleep(_BETWEEN)
+    began = time.time()
+    result = run_module(stage.lab.env, options(stage, state))
+    ended = time.time()
+    if result.get("failed"):
+        raise BenchFailed(f"{state} failed: {result.get('msg')}")
+    serving, fenced = ("green", "blue") if state == "switched_over" else ("blue", "green")
+    time.sleep(_BETWEEN)  # the acknowledgements after the window are in the ledger, and rows enough on the new side
+    found = audit(load.entries, stage.side(serving), stage.side(fenced))
+    return Result(
+        state=state,
+        window=float(result["window_ms"]),
+        client_gap=load.longest_gap(began, ended) * 1000,
+        acknowledged=found.acknowledged,
+        lost=frozenset(found.lost),
+        duplicated=frozenset(found.duplicated),
+        findings=tuple(found.findings()),
+    )
+
+
+def options(stage: Stage, state: str) -> dict[str, Any]:
+    """Return the module's options for one move."""
+
+    def side(name: str) -> dict[str, Any]:
+        found = parameters(stage.lab, stage.blue, stage.cluster(name))
+        return {
+            "host": found["host"],
+            "port": found["port"],
+            "secret_arn": stage.blue.secret_arn,
+            "ca_cert": stage.lab.ca_file,
+        }
+
+    return {
+        "state": state,
+        "deployment_id": DEPLOYMENT,
+        "engine": "aurora_postgresql",
+        "blue": side("blue"),
+        "green": side("green"),
+        "gates": [stage.gate.option()],
+    }
+
+
+def run_module(environment: Mapping[str, str], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the result of one run of bg_switchover in a process of its own. Raises BenchFailed when there is none."""
+    done = subprocess.run(
+        [sys.executable, "-c", _RUNNER],
+        input=json.dumps(arguments),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+    )
+    try:
+        result: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        raise BenchFailed(f"bg_switchover gave no result:\n{done.stdout}\n{done.stderr}") from None
+    return result

@@ -1,0 +1,260 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The auditor: is every acknowledged transaction on the serving side, exactly once?
+
+It reads the writers' ledger and the databases and nothing else; it shares no code with the collection and believes
+nothing that the collection says. It works at a cut, while the writers go on:
+
+1. the ledger is read: everything acknowledged by now must be found;
+2. the fenced side is read in one snapshot, then the serving side in one snapshot;
+3. the ledger is read again, until every row found has its answer: a row whose answer is "refused", or that nobody
+   wrote, is a ghost.
+
+The fenced side is read first, so that a row on it has either come from the serving side, which still has it, or was
+there before the switchover, which moved it: what the fenced side has and the serving side has not is a write that went
+to the wrong side. Unknown answers are settled by what is there: none or one row is right, two never are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+
+from tests.lab.load_ledger import COMMITTED, INTENT, REFUSED, UNKNOWN, Entry
+
+Key = tuple[int, int]
+_ANSWER_SECONDS = 15.0
+_SHOWN = 5
+_UNIQUE_VIOLATION = "23505"
+
+# Sums that every transaction keeps, per writer or over all of them; each query returns the rows that break one.
+_INVARIANTS = {
+    "totals count the ledger's rows": """
+        SELECT t.writer, t.transactions, t.amount, count(l.n), coalesce(sum(l.amount), 0)
+        FROM shop.totals t LEFT JOIN shop.ledger l USING (writer)
+        GROUP BY t.writer, t.transactions, t.amount
+        HAVING t.transactions <> count(l.n) OR t.amount <> coalesce(sum(l.amount), 0)""",
+    "ordered amounts are the ledger's": """
+        SELECT t.writer, t.ordered, coalesce(sum(l.amount), 0)
+        FROM shop.totals t LEFT JOIN shop.ledger l ON l.writer = t.writer AND l.kind = 'multi'
+        GROUP BY t.writer, t.ordered HAVING t.ordered <> coalesce(sum(l.amount), 0)""",
+    "open and closed orders are what was ordered": """
+        SELECT t.writer, t.ordered, t.closed, coalesce(sum(o.total), 0)
+        FROM shop.totals t LEFT JOIN shop.orders o USING (writer)
+        GROUP BY t.writer, t.ordered, t.closed HAVING t.ordered <> t.closed + coalesce(sum(o.total), 0)""",
+    "the order events are counted": """
+        SELECT t.writer, t.events, count(e.n) FROM shop.totals t LEFT JOIN shop."Order Events" e USING (writer)
+        GROUP BY t.writer, t.events HAVING t.events <> count(e.n)""",
+    "the customers' balances are what was ordered": """
+        SELECT c.sum, t.sum FROM (SELECT sum(balance) FROM shop.customers) c, (SELECT sum(ordered) FROM shop.totals) t
+        WHERE c.sum <> t.sum""",
+    "the customers' visits are the orders made": """
+        SELECT c.sum, l.count FROM (SELECT sum((profile ->> 'visits')::bigint) FROM shop.customers) c,
+            (SELECT count(*) FROM shop.ledger WHERE kind = 'multi') l
+        WHERE c.sum <> l.count""",
+}
+# A sequence must not be able to hand out a value that is taken.
+_SEQUENCES = {
+    "shop.ledger": "SELECT last_value, is_called, (SELECT max(id) FROM shop.ledger) FROM shop.ledger_id_seq",
+    "shop.orders": "SELECT last_value, is_called, (SELECT max(id) FROM shop.orders) FROM shop.orders_id_seq",
+    'shop."Order Events"': (
+        'SELECT last_value, is_called, (SELECT max(id) FROM shop."Order Events") FROM shop."Order Events_id_seq"'
+    ),
+}
+_REPEATED_IDS = {
+    "shop.ledger": "SELECT id, count(*) FROM shop.ledger GROUP BY id HAVING count(*) > 1",
+    'shop."Order Events"': 'SELECT id, count(*) FROM shop."Order Events" GROUP BY id HAVING count(*) > 1',
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of ``shop.ledger``."""
+
+    writer: int
+    n: int
+    amount: int
+    row_id: int
+    server: str | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What one side held at one moment."""
+
+    rows: tuple[Row, ...]
+    broken_sums: tuple[str, ...] = ()
+    collisions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Side:
+    """How the auditor reaches one side: its name for the report and psycopg2's connection parameters."""
+
+    name: str
+    parameters: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The findings; every list but ``resolved`` must be empty."""
+
+    acknowledged: int
+    rows: int
+    lost: tuple[Key, ...]
+    duplicated: tuple[Key, ...]
+    ghosts: tuple[Key, ...]
+    wrong_side_only: tuple[Key, ...]
+    altered: tuple[Key, ...]
+    broken_sums: tuple[str, ...]
+    collisions: tuple[str, ...]
+    resolved_committed: int
+    resolved_absent: int
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings()
+
+    def findings(self) -> list[str]:
+        """Return what was found, one short text each; empty when all is well."""
+        counted = {
+            "acknowledged writes lost": self.lost,
+            "writes doubled": self.duplicated,
+            "rows that nobody was told about or that were refused": self.ghosts,
+            "writes on the fenced side only": self.wrong_side_only,
+            "rows that differ from what was acknowledged": self.altered,
+        }
+        texts = [f"{len(keys)} {text} ({_some(keys)})" for text, keys in counted.items() if keys]
+        return texts + [f"sum broken: {text}" for text in self.broken_sums] + list(self.collisions)
+
+    def line(self) -> str:
+        """Return the audit as one line."""
+        numbers = (
+            f"acknowledged={self.acknowledged} rows={self.rows} lost={len(self.lost)} "
+            f"duplicated={len(self.duplicated)} ghosts={len(self.ghosts)} "
+            f"unknown={self.resolved_committed}+{self.resolved_absent} (there + not there)"
+        )
+        return numbers if self.clean else f"{numbers}: " + "; ".join(self.findings())
+
+
+def _some(keys: Sequence[Key]) -> str:
+    shown = ", ".join(f"writer {writer} n={n}" for writer, n in keys[:_SHOWN])
+    return shown + (", .." if len(keys) > _SHOWN else "")
+
+
+def compare(
+    before: Mapping[Key, Entry], serving: Snapshot, after: Mapping[Key, Entry], fenced: Snapshot | None = None
+) -> Audit:
+    """Return the findings from the ledger read before, the snapshot(s), and the ledger read after.
+
+    ``after`` has an answer (or, for writers that ended, ``unknown``) for every row's transaction; an intent without one
+    counts as unknown.
+    """
+    times = Counter((row.writer, row.n) for row in serving.rows)
+    acknowledged = {key: entry for key, entry in before.items() if entry.outcome == COMMITTED}
+    answers = {key: after[key].outcome if key in after else None for key in times}
+    unknown = [key for key, entry in after.items() if entry.outcome in (UNKNOWN, INTENT) and key in before]
+    wrong_side: set[Key] = set()
+    if fenced is not None:
+        wrong_side = {(row.writer, row.n) for row in fenced.rows} - times.keys()
+    return Audit(
+        acknowledged=len(acknowledged),
+        rows=len(serving.rows),
+        lost=tuple(sorted(acknowledged.keys() - times.keys())),
+        duplicated=tuple(sorted(key for key, count in times.items() if count > 1)),
+        ghosts=tuple(sorted(key for key, outcome in answers.items() if outcome in (None, REFUSED))),
+        wrong_side_only=tuple(sorted(wrong_side)),
+        altered=tuple(sorted(set(_altered(serving.rows, after)))),
+        broken_sums=serving.broken_sums,
+        collisions=(*serving.collisions, *_acknowledged_collisions(after.values())),
+        resolved_committed=sum(key in times for key in unknown),
+        resolved_absent=sum(key not in times for key in unknown),
+    )
+
+
+def _altered(rows: Iterable[Row], answers: Mapping[Key, Entry]) -> Iterable[Key]:
+    """Yield the rows whose amount or id is not what the writer was told."""
+    for row in rows:
+        entry = answers.get((row.writer, row.n))
+        if entry is None or entry.outcome != COMMITTED:
+            continue
+        if (row.amount, row.row_id, row.server) != (entry.amount, entry.row_id, entry.server):
+            yield row.writer, row.n
+
+
+def _acknowledged_collisions(entries: Collection[Entry]) -> list[str]:
+    """Return one text per value that a sequence handed out twice, deleted rows included, as the writers saw it."""
+    told = [entry for entry in entries if entry.outcome == COMMITTED]
+    taken = Counter(entry.row_id for entry in told)
+    texts = [
+        f"sequence value {value} of shop.ledger handed out {count} times" for value, count in taken.items() if count > 1
+    ]
+    refused = sum(entry.sqlstate == _UNIQUE_VIOLATION for entry in entries)
+    return texts + ([f"{refused} writes refused because a sequence handed out a taken value"] if refused else [])
+
+
+def read_side(side: Side) -> Snapshot:
+    """Return what ``side`` holds, all of it in one snapshot. Raises psycopg2.Error when it cannot be read."""
+    with closing(psycopg2.connect(**side.parameters)) as connection:
+        connection.set_session(isolation_level=extensions.ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
+        with connection.cursor() as cursor:
+
+            def query(statement: str) -> list[tuple[Any, ...]]:
+                cursor.execute(statement)
+                rows: list[tuple[Any, ...]] = cursor.fetchall()
+                return rows
+
+            found = query("SELECT writer, n, amount, id, host(server) FROM shop.ledger")
+            sums = tuple(
+                f"{name} (writer, numbers: {broken[:_SHOWN]})"
+                for name, statement in _INVARIANTS.items()
+                if (broken := query(statement))
+            )
+            return Snapshot(
+                rows=tuple(Row(*row) for row in found), broken_sums=sums, collisions=tuple(_side_collisions(query))
+            )
+
+
+def _side_collisions(query: Callable[[str], list[tuple[Any, ...]]]) -> Iterable[str]:
+    for table, statement in _REPEATED_IDS.items():
+        for value, count in query(statement)[:_SHOWN]:
+            yield f"sequence value {value} of {table} is in {count} rows"
+    for table, statement in _SEQUENCES.items():
+        ((last_value, is_called, highest),) = query(statement)
+        following = last_value + 1 if is_called else last_value
+        if highest is not None and following <= highest:
+            yield f"the sequence of {table} would hand out {following} next, which is not above the highest id {highest}"
+
+
+def audit(
+    ledger: Callable[[], Iterable[Entry]], serving: Side, fenced: Side | None = None, wait: float = _ANSWER_SECONDS
+) -> Audit:
+    """Return the findings at a cut made now; ``ledger`` returns one entry per transaction each time it is called.
+
+    Waits at most ``wait`` seconds for the answers to the rows found. Raises psycopg2.Error when a side cannot be read:
+    an audit that could not be made is not a clean one.
+    """
+    before = _by_key(ledger())
+    fenced_rows = read_side(fenced) if fenced is not None else None
+    snapshot = read_side(serving)
+    found = {(row.writer, row.n) for row in snapshot.rows}
+    deadline = time.monotonic() + wait
+    while True:
+        after = _by_key(ledger())
+        unanswered = any(key not in after or after[key].outcome == INTENT for key in found)
+        if not unanswered or time.monotonic() > deadline:
+            return compare(before, snapshot, after, fenced_rows)
+        time.sleep(0.2)
+
+
+def _by_key(entries: Iterable[Entry]) -> dict[Key, Entry]:
+    return {(entry.writer, entry.n): entry for entry in entries}

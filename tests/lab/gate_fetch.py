@@ -1,0 +1,176 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real PgBouncer: the machine's own, or fetched once into the cache directory without root.
+
+The fetch uses apt itself with private directories and the machine's own sources: signed index, checksummed packages;
+the machine's packages, users and services are not touched. Where that is not possible there is no PgBouncer, and the
+reason is one sentence.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.postgresql.binaries import cache_directory
+
+_TIMEOUT = 180.0  # s, for apt as a whole
+# Scripts and users of the package that a single process in a directory of its own does not need.
+_NOT_NEEDED = ("postgresql-common", "adduser", "debconf", "lsb-base", "sysvinit-utils", "init-system-helpers")
+# Only what reaches the mirror is taken from the machine's apt configuration: proxies and certificates, no hooks.
+_KEPT_SETTINGS = ("Acquire::",)
+
+
+class NoPgBouncer(Exception):
+    """There is no PgBouncer on this machine and none could be fetched; the text says why."""
+
+
+@dataclass(frozen=True)
+class PgBouncer:
+    """A program and the directories of the shared libraries that came with it."""
+
+    program: str
+    library_path: str
+    version: str
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment to run it with."""
+        return {"PATH": os.defpath} | ({"LD_LIBRARY_PATH": self.library_path} if self.library_path else {})
+
+
+def find(fetch: bool = True) -> PgBouncer:
+    """Return a PgBouncer that runs, fetching it when ``fetch`` allows it. Raises NoPgBouncer."""
+    on_path = shutil.which(
+        "pgbouncer", path=os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+    )
+    if on_path:
+        return _checked(on_path, "")
+    root = cache_directory() / "pgbouncer"
+    if not root.is_dir():
+        if not fetch:
+            raise NoPgBouncer("no PgBouncer on PATH or in the cache directory")
+        _fetch(root)
+    return _from_root(root)
+
+
+def _from_root(root: Path) -> PgBouncer:
+    libraries = sorted({str(path.parent) for path in root.rglob("lib*.so*")})
+    return _checked(str(root / "usr" / "sbin" / "pgbouncer"), os.pathsep.join(libraries))
+
+
+def _checked(program: str, library_path: str) -> PgBouncer:
+    candidate = PgBouncer(program, library_path, "")
+    try:
+        done = subprocess.run(
+            [program, "--version"],
+            env=candidate.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoPgBouncer(f"{program} does not run: {error}") from None
+    if done.returncode:
+        raise NoPgBouncer(f"{program} does not run: {(done.stderr or done.stdout).strip()[:200]}")
+    return PgBouncer(program, library_path, done.stdout.split("\n")[0].strip())
+
+
+def _fetch(target: Path) -> None:
+    """Put PgBouncer and the libraries that the machine lacks below ``target``, which appears complete or not at all."""
+    missing = [tool for tool in ("apt-get", "apt-config", "dpkg-deb", "dpkg") if shutil.which(tool) is None]
+    if missing:
+        raise NoPgBouncer(f"no PgBouncer on PATH, and {missing[0]} is not there to fetch it")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_suffix(".lock").open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.is_dir():
+            return
+        staging = Path(tempfile.mkdtemp(prefix="pgbouncer-", dir=target.parent))
+        try:
+            root = staging / "root"
+            root.mkdir()
+            for package in _download(staging / "apt"):
+                _run(["dpkg-deb", "-x", str(package), str(root)], {})
+            _from_root(root)
+            root.chmod(0o755)
+            root.rename(target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _download(apt: Path) -> list[Path]:
+    """Return the packages that apt would install for PgBouncer on this machine, downloaded below ``apt``."""
+    for name in ("state/lists/partial", "cache/archives/partial", "log"):
+        (apt / name).mkdir(parents=True)
+    (apt / "status").write_text(_dpkg_status(), encoding="utf-8")
+    settings = [
+        line
+        for line in _run(["apt-config", "dump"], {}).splitlines()
+        if line.startswith(_KEPT_SETTINGS) and "::Languages" not in line
+    ]
+    settings += [
+        f'Dir::State "{apt}/state";',
+        f'Dir::State::status "{apt}/status";',
+        f'Dir::Cache "{apt}/cache";',
+        f'Dir::Log "{apt}/log";',
+        # neither the machine's hooks nor its unprivileged download user, which cannot enter this directory
+        'Dir::Etc::parts "-";',
+        'Dir::Etc::main "-";',
+        'APT::Sandbox::User "";',
+        'APT::Install-Recommends "false";',
+        'Acquire::Languages "none";',
+        'Debug::NoLocking "true";',
+    ]
+    (apt / "apt.conf").write_text("\n".join(settings) + "\n", encoding="utf-8")
+    environment = {"APT_CONFIG": str(apt / "apt.conf"), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    _run(["apt-get", "-qq", "update"], environment)
+    _run(["apt-get", "-qq", "-y", "--download-only", "install", "pgbouncer"], environment)
+    return sorted((apt / "cache" / "archives").glob("*.deb"))
+
+
+def _dpkg_status() -> str:
+    """Return the machine's list of installed packages, with those declared installed that are not needed here."""
+    status = Path("/var/lib/dpkg/status")
+    architecture = _run(["dpkg", "--print-architecture"], {}).strip()
+    stanzas = [stanza for stanza in status.read_text(encoding="utf-8").split("\n\n") if stanza.strip()]
+    stanzas = [stanza for stanza in stanzas if stanza.split("\n", 1)[0].removeprefix("Package: ") not in _NOT_NEEDED]
+    for name in _NOT_NEEDED:
+        stanzas.append(
+            f"Package: {name}\nStatus: install ok installed\nArchitecture: {architecture}\nMulti-Arch: foreign\n"
+            "Version: 9999\nMaintainer: lab <lab@localhost>\nDescription: declared installed"
+        )
+    return "\n\n".join(stanzas) + "\n"
+
+
+def _run(command: list[str], environment: dict[str, str]) -> str:
+    """Return the standard output. Raises NoPgBouncer with the last words of a command that failed."""
+    try:
+        done = subprocess.run(
+            command,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoPgBouncer(f"{' '.join(command[:3])} did not end well: {error}") from None
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise NoPgBouncer(f"PgBouncer could not be fetched ({' '.join(command[:3])}: {reason})")
+    return done.stdout
+
+
+if __name__ == "__main__":  # fetch it before it is needed
+    try:
+        print(find().version)
+    except NoPgBouncer as reason:
+        raise SystemExit(f"No PgBouncer: {reason}.") from None
