@@ -1,0 +1,67 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m tests.crash --phase create|switchover --kills 20 --seed N`: kills, the audit, and one line of JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.crash.driver import Report, kill_create, kill_switchover
+from tests.scene import opened
+
+PHASES = {"create": kill_create, "switchover": kill_switchover}
+
+
+def crash(phase: str, kills: int, seed: int) -> Report:
+    """Kill ``phase`` ``kills`` times in a lab of its own; returns what happened."""
+    report = Report(say=lambda text: print(text, flush=True))
+    report.say(f"killing {phase} {kills} times, seed {seed}")
+    with (
+        tempfile.TemporaryDirectory(prefix="bluegreen-crash-") as directory,
+        opened(Path(directory), seed) as scene,
+    ):
+        report.say(f"gate: {scene.gate.kind}")
+        PHASES[phase](scene, report, random.Random(seed), kills)
+        dead = scene.load.dead_writers()
+        if dead:
+            report.problem(f"writers {dead} died, the ledger proves nothing")
+    return report
+
+
+def summary(phase: str, seed: int, report: Report) -> dict[str, object]:
+    """The run in one line."""
+    return {
+        "crash": phase,
+        "seed": seed,
+        "kills": sum(kill.phase == phase for kill in report.kills),
+        "audits": len(report.audits),
+        "acknowledged": max((audit.acknowledged for audit in report.audits), default=0),
+        "lost": sum(len(audit.lost) for audit in report.audits),
+        "duplicated": sum(len(audit.duplicated) for audit in report.audits),
+        "problems": len(report.problems),
+    }
+
+
+def main() -> int:
+    """Run the driver from the command line; the exit status is 1 when something is not as it must be."""
+    parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
+    parser.add_argument("--phase", choices=sorted(PHASES), required=True)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=None, help="printed; the same seed chooses the same moments")
+    arguments = parser.parse_args()
+    seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
+    report = crash(arguments.phase, arguments.kills, seed)
+    for problem in report.problems:
+        print(f"PROBLEM {problem}")
+    print(json.dumps(summary(arguments.phase, seed, report)))
+    return 1 if report.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

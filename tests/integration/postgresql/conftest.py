@@ -1,0 +1,221 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real servers for the behaviour of replication: blues, clones of them, upgrades; without the control plane."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import (
+    Endpoint,
+    connected,
+    execute,
+    rows,
+)
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.deployment import Request, reach
+from tests.lab.engine import InstanceSpec
+from tests.lab.postgresql import PostgreSQLEngine
+
+ADMIN = "shop_admin"
+PASSWORD = "it's a \\ pass word"
+VERSION, NEWER = "16.14", "18.4"
+PARAMETERS = {"rds.logical_replication": "1", "max_replication_slots": "20", "max_logical_replication_workers": "8"}
+_PORT = 5432
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A deployment's two sides and its names."""
+
+    blue: Endpoint
+    green: Endpoint
+    names: Names
+
+
+class Servers:
+    """Clusters of one writer each; an endpoint's address tells its cluster."""
+
+    def __init__(self) -> None:
+        self._state = Path(tempfile.mkdtemp(prefix="bluegreen-test-"))
+        self._state.chmod(0o711)
+        self.engine = PostgreSQLEngine(self._state)
+        self._net = _free_net()
+        self._numbers = itertools.count(1)
+        self._parameters: dict[str, dict[str, str]] = {}
+
+    def close(self) -> None:
+        """End every server and remove its files."""
+        self.engine.close()
+        shutil.rmtree(self._state, ignore_errors=True)
+
+    def blue(self, databases: Sequence[str] = ("shop",), **parameters: str) -> Endpoint:
+        """A new cluster with these databases."""
+        number = next(self._numbers)
+        self.engine.create_volume(f"v{number}", VERSION, ADMIN, PASSWORD, databases[0])
+        endpoint = self._start(number, "blue", {**PARAMETERS, **parameters})
+        for database in databases[1:]:
+            run(endpoint, f"CREATE DATABASE {database}")
+        return endpoint
+
+    def clone(self, blue: Endpoint) -> Endpoint:
+        """A clone of blue's volume, started."""
+        number = next(self._numbers)
+        self.engine.clone_volume(_volume(blue), f"v{number}")
+        return self._start(number, "green", self._parameters[blue.host])
+
+    def upgrade(self, green: Endpoint) -> None:
+        """The major version upgrade of green."""
+        self.stop(green)
+        self.engine.upgrade_volume(_volume(green), NEWER)
+        self.start(green)
+
+    def stop(self, endpoint: Endpoint, *, crash: bool = False) -> None:
+        """Stop a cluster's server."""
+        self.engine.stop(f"i{_number(endpoint)}", immediate=crash)
+
+    def start(self, endpoint: Endpoint) -> None:
+        """Start it again."""
+        self._start(_number(endpoint), endpoint.side, self._parameters[endpoint.host])
+
+    def remove(self, *endpoints: Endpoint) -> None:
+        """Delete clusters."""
+        for endpoint in endpoints:
+            self.engine.delete_volume(_volume(endpoint))
+
+    def _start(self, number: int, side: str, parameters: dict[str, str]) -> Endpoint:
+        host = f"{self._net}.{number}"
+        self._parameters[host] = parameters
+        self.engine.start(InstanceSpec(f"i{number}", f"v{number}", "writer", (host,), _PORT, parameters))
+        return Endpoint(side, host, _PORT, ADMIN, PASSWORD, ca_cert=str(self.engine.ca_file))
+
+
+def run(endpoint: Endpoint, *statements: str, database: str | None = None) -> list[tuple[Any, ...]]:
+    """Run statements as the admin, each by itself; returns the last one's rows."""
+    found: list[tuple[Any, ...]] = []
+    with connected(endpoint.at(database or endpoint.database)) as conn:
+        for statement in statements:
+            found = rows(conn, statement)
+    return found
+
+
+def login(endpoint: Endpoint, **more: Any) -> dict[str, Any]:
+    """A side as a module's option."""
+    return {
+        "host": endpoint.host,
+        "port": endpoint.port,
+        "user": endpoint.user,
+        "password": endpoint.password,
+        "ca_cert": endpoint.ca_cert,
+        **more,
+    }
+
+
+def step(
+    state: str,
+    names: Names,
+    blue: Endpoint | None,
+    green: Endpoint | None = None,
+    *,
+    journal: Journal | None = None,
+    **more: Any,
+) -> tuple[Journal, dict[str, Any]]:
+    """Reach a state of pg_logical_subscription in this process; returns what was done and the result."""
+    journal = journal or Journal(check_mode=False)
+    request = Request(
+        state=state,
+        databases=None,
+        position=None,
+        replication_ssl_mode="require",
+        max_lag=None,
+        wait=True,
+        wait_timeout=30.0,
+        wait_delay=0.1,
+        slot_timeout=10.0,
+    )
+    result = reach(replace(request, **more), blue, green, names, journal)
+    return journal, result
+
+
+def replicated(servers: Servers, blue: Endpoint, deployment_id: str, *, upgrade: bool = False) -> Pair:
+    """Clone ``blue`` and let the clone follow it."""
+    names = Names.of(deployment_id)
+    step("prepared", names, blue)
+    green = servers.clone(blue)
+    step("positioned", names, blue, green)
+    if upgrade:
+        servers.upgrade(green)
+    step("running", names, blue, green)
+    return Pair(blue, green, names)
+
+
+_CATALOG = """
+SELECT 'setting', setdatabase::text || '/' || setrole, setconfig::text FROM pg_db_role_setting
+UNION ALL SELECT 'slot', slot_name, restart_lsn IS NULL || '' FROM pg_replication_slots
+UNION ALL SELECT 'subscription', subname, subenabled || '/' || subslotname FROM pg_subscription
+UNION ALL SELECT 'prepared', gid, '' FROM pg_prepared_xacts
+UNION ALL SELECT 'database', datname, datacl::text FROM pg_database
+UNION ALL SELECT 'role', rolname, rolreplication || '/' || rolcanlogin FROM pg_roles
+UNION ALL SELECT 'publication', pubname, current_database() FROM pg_publication
+UNION ALL SELECT 'relation', relname, relnamespace::regnamespace::text FROM pg_class WHERE oid >= 16384
+ORDER BY 1, 2, 3
+"""
+
+
+def everything(*endpoints: Endpoint) -> str:
+    """What the catalogs of these clusters say, for seeing that nothing was changed."""
+    said: list[Any] = []
+    for endpoint in endpoints:
+        for (database,) in run(
+            endpoint, "SELECT datname FROM pg_database WHERE datallowconn AND datname <> 'rdsadmin' ORDER BY 1"
+        ):
+            if database != "template1":
+                said.append([endpoint.side, database, run(endpoint, _CATALOG, database=database)])
+    return json.dumps(said, indent=1, default=str)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """The servers of the whole run."""
+    started = Servers()
+    yield started
+    started.close()
+
+
+def hold(endpoint: Endpoint, statement: str, database: str) -> Any:
+    """A connection with an open transaction that has run ``statement``; the caller closes it."""
+    from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import connect
+
+    conn = connect(endpoint.at(database))
+    conn.autocommit = False
+    execute(conn, statement)
+    return conn
+
+
+def _volume(endpoint: Endpoint) -> str:
+    return f"v{_number(endpoint)}"
+
+
+def _number(endpoint: Endpoint) -> int:
+    return int(endpoint.host.rpartition(".")[2])
+
+
+def _free_net() -> str:
+    while True:
+        net = f"127.{random.randint(20, 250)}.{random.randint(0, 255)}"
+        with socket.socket() as probe:
+            if probe.connect_ex((f"{net}.1", _PORT)) != 0:
+                return net
