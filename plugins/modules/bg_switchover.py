@@ -246,6 +246,7 @@ import signal
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names

@@ -10,6 +10,7 @@ import json
 import shlex
 import sys
 
+from conftest import collections_root
 from tests.lab.engine import EngineError
 from tests.lab.lab import Blue, Lab
 
@@ -24,6 +25,7 @@ aurora_postgresql_admin:
   secret_arn: {secret_arn}
   ca_cert: {ca_file}
 aurora_postgresql_skip_final_snapshot: true
+aurora_postgresql_wait_delay: 0.5
 """
 
 
@@ -39,6 +41,7 @@ def up(arguments: argparse.Namespace) -> int:
         raise
     for name, value in lab.env.items():
         print(f"export {name}={shlex.quote(value)}")
+    print(f"export ANSIBLE_COLLECTIONS_PATH={shlex.quote(str(collections_root()))}")
     print(f"# blue is {blue.cluster} on {blue.host}:{blue.port}; extra variables for the playbook: -e @{file}")
     return 0
 

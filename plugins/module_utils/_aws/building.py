@@ -29,6 +29,7 @@ Mode = Literal["auto", "new", "resume"]
 
 _RESTORE = "restore_db_cluster_to_point_in_time"
 _TAKEN = ("DBClusterAlreadyExistsFault",)
+_ROLE_THERE = ("DBClusterRoleAlreadyExists", "DBClusterRoleAlreadyExistsFault")
 _NO_INSTANCE = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
 _INSTANCE_TAKEN = ("DBInstanceAlreadyExists", "DBInstanceAlreadyExistsFault")
 
@@ -246,9 +247,7 @@ def _ensure_settings(run: _Run, plan: clone.ClonePlan, green: Cluster | None) ->
     if unmet:
         run.journal.act(
             f"set {', '.join(sorted(unmet))} of {run.identifier}",
-            lambda: run.api.call(
-                "modify_db_cluster", DBClusterIdentifier=run.identifier, ApplyImmediately=True, **unmet
-            ),
+            lambda: tending.modify_cluster(run.api, run.identifier, run.request.waits, **unmet),
         )
     for arn, feature in roles:
         run.journal.act(f"add the role {arn} to {run.identifier}", partial(_add_role, run, arn, feature))
@@ -257,7 +256,7 @@ def _ensure_settings(run: _Run, plan: clone.ClonePlan, green: Cluster | None) ->
 
 def _add_role(run: _Run, arn: str, feature: str) -> None:
     named = {"FeatureName": feature} if feature else {}
-    run.api.call("add_role_to_db_cluster", DBClusterIdentifier=run.identifier, RoleArn=arn, **named)
+    run.api.find("add_role_to_db_cluster", _ROLE_THERE, DBClusterIdentifier=run.identifier, RoleArn=arn, **named)
 
 
 def _ensure_instances(run: _Run, plan: clone.ClonePlan, green: Cluster | None, groups: _Groups) -> set[str]:

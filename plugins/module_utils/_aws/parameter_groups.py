@@ -28,6 +28,9 @@ _BATCH = 20  # parameters in one call (Amazon RDS API, ModifyDBClusterParameterG
 _NO_GROUP = ("DBParameterGroupNotFound", "DBParameterGroupNotFoundFault", "DBClusterParameterGroupNotFound")
 
 
+_GROUP_TAKEN = ("DBParameterGroupAlreadyExists", "DBParameterGroupAlreadyExistsFault")
+
+
 @dataclass(frozen=True)
 class Kind:
     """The two kinds of groups differ in the names of the API only."""
@@ -176,13 +179,16 @@ def delete_group(api: Api, group: Group) -> None:
 
 
 def _create(api: Api, wish: Wish, deployment_id: str) -> None:
-    api.call(
+    answer = api.find(
         f"create_{wish.kind.noun}_group",
+        _GROUP_TAKEN,
         **{f"{wish.kind.key}Name": wish.name},
         DBParameterGroupFamily=wish.family,
         Description=f"Made for the green cluster of the blue/green deployment {deployment_id}",
         Tags=ansible_dict_to_boto3_tag_list(ownership_tags(deployment_id)),
     )
+    if answer is None:  # ours when the answer to an earlier try was lost
+        _require_ours(api, require_group(api, wish.kind, wish.name), wish.family, deployment_id)
 
 
 def _set(api: Api, wish: Wish, names: list[str]) -> None:

@@ -26,7 +26,9 @@ from .waiters import Waits, wait_for, wait_gone
 _DELETING = "deleting"
 _NO_SNAPSHOT = ("DBClusterSnapshotNotFoundFault", "DBClusterSnapshotNotFound")
 _NO_INSTANCE = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
-_GROUP_IN_USE = ("InvalidDBParameterGroupState", "InvalidDBParameterGroupStateFault")
+_GROUP_BUSY = ("InvalidDBParameterGroupState", "InvalidDBParameterGroupStateFault")
+_INSTANCE_BUSY = ("InvalidDBInstanceState", "InvalidDBInstanceStateFault")
+_CLUSTER_BUSY = ("InvalidDBClusterStateFault",)
 
 
 @dataclass(frozen=True)
@@ -80,19 +82,19 @@ def _remove_cluster(api: Api, cluster: Cluster, removal: Removal, journal: Journ
         if cluster.description.get("DeletionProtection"):
             journal.act(
                 f"lift the deletion protection of {identifier}",
-                lambda: api.call(
-                    "modify_db_cluster", DBClusterIdentifier=identifier, DeletionProtection=False, ApplyImmediately=True
-                ),
+                lambda: tending.modify_cluster(api, identifier, waits, DeletionProtection=False),
             )
         for instance in (i.identifier for i in cluster.instances if i.status != _DELETING):
-            journal.act(f"delete instance {instance}", partial(_delete_instance, api, instance))
+            journal.act(f"delete instance {instance}", partial(_delete_instance, api, instance, waits))
         if not journal.check_mode and waits.wait:
             wait_gone(api, identifier, waits, instances_only=True)
         left = None if journal.check_mode else read_cluster(api, identifier)
         if left is not None and left.instances:  # only without waiting: the next run goes on from here
             return
         kept = f" after the snapshot {removal.snapshot}" if removal.snapshot else " without a snapshot"
-        journal.act(f"delete cluster {identifier}{kept}", lambda: _delete_cluster(api, identifier, removal.snapshot))
+        journal.act(
+            f"delete cluster {identifier}{kept}", lambda: _delete_cluster(api, identifier, removal.snapshot, waits)
+        )
     if not journal.check_mode and waits.wait:
         wait_gone(api, identifier, waits)
 
@@ -102,54 +104,57 @@ def _remove_groups(api: Api, names: Names, waits: Waits, journal: Journal) -> No
         journal.act(f"delete {group.kind.label} {group.name}", partial(_delete_group, api, group, waits))
 
 
-def _delete_instance(api: Api, identifier: str) -> None:
+def _delete_instance(api: Api, identifier: str, waits: Waits) -> None:
     def going() -> bool:
         answer = api.find("describe_db_instances", _NO_INSTANCE, DBInstanceIdentifier=identifier)
         return all(found["DBInstanceStatus"] == _DELETING for found in (answer or {}).get("DBInstances") or [])
 
-    _unless(going, lambda: api.call("delete_db_instance", DBInstanceIdentifier=identifier, SkipFinalSnapshot=True))
+    def delete() -> None:
+        api.call("delete_db_instance", DBInstanceIdentifier=identifier, SkipFinalSnapshot=True)
+
+    _eventually(waits, delete, going, _INSTANCE_BUSY, f"the instance {identifier} to let itself be deleted")
 
 
-def _delete_cluster(api: Api, identifier: str, snapshot: str | None) -> None:
+def _delete_cluster(api: Api, identifier: str, snapshot: str | None, waits: Waits) -> None:
+    last: dict[str, Any] = {"FinalDBSnapshotIdentifier": snapshot} if snapshot else {}
+
     def going() -> bool:
         cluster = read_cluster(api, identifier)
         return cluster is None or cluster.status == _DELETING
 
-    last: dict[str, Any] = {"FinalDBSnapshotIdentifier": snapshot} if snapshot else {}
-    _unless(
-        going,
-        lambda: api.call(
-            "delete_db_cluster", DBClusterIdentifier=identifier, SkipFinalSnapshot=snapshot is None, **last
-        ),
-    )
+    def delete() -> None:
+        api.call("delete_db_cluster", DBClusterIdentifier=identifier, SkipFinalSnapshot=snapshot is None, **last)
 
-
-def _unless(going: Callable[[], bool], call: Callable[[], Any]) -> None:
-    """Call, and forgive a refusal when the resource is going anyway: the answer to an earlier try was lost."""
-    try:
-        call()
-    except ApiError:
-        if not going():
-            raise
+    _eventually(waits, delete, going, _CLUSTER_BUSY, f"the DB cluster {identifier} to let itself be deleted")
 
 
 def _delete_group(api: Api, group: Group, waits: Waits) -> None:
+    # The service goes on counting a cluster as a user of the group for a while after it is gone.
+    wanted = f"the {group.kind.label} {group.name} to let itself be deleted"
+    _eventually(waits, lambda: delete_group(api, group), lambda: False, _GROUP_BUSY, wanted)
+
+
+def _eventually(
+    waits: Waits, call: Callable[[], None], going: Callable[[], bool], busy: tuple[str, ...], wanted: str
+) -> None:
+    """Call until it is accepted; a refusal counts as accepted when the resource is going anyway.
+
+    It is going when the answer to an earlier try was lost. A refusal that is not one of ``busy`` passes through.
+    """
+
     def attempt() -> ApiError | None:
         try:
-            delete_group(api, group)
+            call()
         except ApiError as error:
-            if error.code not in _GROUP_IN_USE:
+            if going():
+                return None
+            if error.code not in busy or not waits.wait:
                 raise
             return error
         return None
 
-    # The service goes on counting a cluster as a user for a while after it is gone.
     wait_for(
-        waits,
-        attempt,
-        lambda error: error is None,
-        f"the {group.kind.label} {group.name} to be deleted",
-        lambda error: error.message if error else "it deleted",
+        waits, attempt, lambda error: error is None, wanted, lambda error: error.message if error else "it accepted"
     )
 
 

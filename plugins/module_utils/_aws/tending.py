@@ -11,15 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import ansible_dict_to_boto3_tag_list, compare_aws_tags
 
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
-from .api import Api
+from .api import Api, ApiError
 from .clusters import PENDING_REBOOT, Cluster, require_cluster
 from .ownership import PREFIX, is_ours
 from .waiters import Waits, settled, wait_settled
+
+_CLUSTER_BUSY = ("InvalidDBClusterStateFault",)
+_INSTANCE_BUSY = ("InvalidDBInstanceState", "InvalidDBInstanceStateFault")
 
 
 def require_ours(cluster: Cluster, deployment_id: str, intent: str) -> None:
@@ -70,18 +74,28 @@ def ready(cluster: Cluster | None) -> bool:
     return cluster is not None and settled(cluster)
 
 
+def modify_cluster(api: Api, identifier: str, waits: Waits, **parameters: Any) -> None:
+    """ModifyDBCluster with immediate effect; a cluster that is busy is waited for and asked once more.
+
+    It is busy, for one, when the answer to an earlier try was lost.
+    """
+    every = {"DBClusterIdentifier": identifier, "ApplyImmediately": True, **parameters}
+    try:
+        api.call("modify_db_cluster", **every)
+    except ApiError as error:
+        if error.code not in _CLUSTER_BUSY or not waits.wait:
+            raise
+        wait_settled(api, identifier, waits, f"{identifier} to be available for a modification")
+        api.call("modify_db_cluster", **every)
+
+
 def ensure_attached(api: Api, cluster: Cluster, group: str, waits: Waits, journal: Journal) -> Cluster:
     """Give the cluster a cluster parameter group of its family if it has another; its instances then wait for a reboot."""
     if cluster.parameter_group == group:
         return cluster
     journal.act(
         f"attach the parameter group {group} to {cluster.identifier}",
-        lambda: api.call(
-            "modify_db_cluster",
-            DBClusterIdentifier=cluster.identifier,
-            DBClusterParameterGroupName=group,
-            ApplyImmediately=True,
-        ),
+        lambda: modify_cluster(api, cluster.identifier, waits, DBClusterParameterGroupName=group),
     )
     if journal.check_mode:
         waiting = tuple(replace(i, parameter_group_status=PENDING_REBOOT) for i in cluster.instances)
@@ -119,5 +133,19 @@ def _rebooted(identifier: str, cluster: Cluster) -> bool:
 def _reboot(api: Api, identifier: str, journal: Journal) -> None:
     journal.act(
         f"reboot instance {identifier}, whose parameter group waits for it",
-        lambda: api.call("reboot_db_instance", DBInstanceIdentifier=identifier),
+        lambda: _call_reboot(api, identifier),
     )
+
+
+def _call_reboot(api: Api, identifier: str) -> None:
+    try:
+        api.call("reboot_db_instance", DBInstanceIdentifier=identifier)
+    except ApiError as error:
+        if error.code not in _INSTANCE_BUSY or not _rebooting(api, identifier):
+            raise
+
+
+def _rebooting(api: Api, identifier: str) -> bool:
+    """Whether it reboots already: the answer to an earlier try was lost."""
+    found = api.call("describe_db_instances", DBInstanceIdentifier=identifier)["DBInstances"]
+    return any(instance["DBInstanceStatus"] == "rebooting" for instance in found)

@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -25,9 +26,9 @@ from .upgrade import Hop, Versions, plan_upgrade, versions_of
 from .waiters import AVAILABLE, Waits, settled, states, wait_for, wait_settled
 
 _WRONG_STATE = ("InvalidDBClusterStateFault",)
-# So many looks in a row may find a cluster at rest at the old version before that counts as a failure: few when the upgrade
-# had begun, more when it had not, because the service takes a while to begin.
-_QUIET_AFTER, _QUIET_BEFORE = 6, 30
+# So many looks in a row, over so many seconds, may find a cluster at rest at the old version before that counts as a
+# failure: few when the upgrade had begun, more when it had not, because the service takes a while to begin.
+_QUIET_AFTER, _QUIET_BEFORE = (6, 6.0), (30, 30.0)
 
 
 @dataclass(frozen=True)
@@ -198,8 +199,19 @@ def _modify(api: Api, identifier: str, hop: Hop, groups: Mapping[Kind, str]) -> 
         # It is under way already: the answer to an earlier try was lost.
 
 
+@dataclass
+class _Quiet:
+    """A row of looks that found the cluster at rest."""
+
+    looks: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    def longer_than(self, limit: tuple[int, float]) -> bool:
+        return self.looks > limit[0] and time.monotonic() - self.since > limit[1]
+
+
 def _wait_for_hop(run: _Run, cluster: Cluster, hop: Hop, events: Events) -> Cluster:
-    begun, quiet = False, 0
+    begun, quiet = False, _Quiet()
 
     def arrived(found: Cluster | None) -> bool:
         nonlocal begun, quiet
@@ -208,13 +220,13 @@ def _wait_for_hop(run: _Run, cluster: Cluster, hop: Hop, events: Events) -> Clus
                 f"The DB cluster {cluster.identifier} was deleted during its upgrade to {hop.version}."
             )
         if not settled(found):
-            begun, quiet = True, 0
+            begun, quiet = True, _Quiet()
             return False
         if found.version == hop.version:
             return all(instance.version == hop.version for instance in found.instances)
-        quiet += 1
+        quiet.looks += 1
         reason = failure_reason(events, _events(run.api, found))
-        if reason or quiet > (_QUIET_AFTER if begun else _QUIET_BEFORE):
+        if reason or quiet.longer_than(_QUIET_AFTER if begun else _QUIET_BEFORE):
             raise BlueGreenError(
                 f"The DB cluster {cluster.identifier} should be upgraded to {hop.version}, but is back at {found.version}: "
                 f"{reason or 'its events give no reason, look at the logs of its writer'}."

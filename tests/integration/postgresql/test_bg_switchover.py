@@ -195,7 +195,7 @@ def test_every_acknowledged_write_is_on_green(home: Pair, run_module: RunModule)
 def test_sequences_go_on_where_they_were(home: Pair, run_module: RunModule, mode: str) -> None:
     names = ["orders_id_seq", "down", "small", "untouched", "hidden"]
     with closing(connect(home.blue.at("shop"))) as conn:
-        for _ in range(3):
+        for _time in range(3):
             value(conn, "SELECT nextval('down')")
         before = {name: rows(conn, f"SELECT last_value, is_called FROM {name}")[0] for name in names}
     run_module("bg_switchover", **home.options(sequences=mode, sequence_margin=1000))
@@ -323,7 +323,7 @@ def rogue(endpoint: Endpoint) -> Iterator[None]:
                 while not stop.is_set():
                     insert(conn, "rogue")
 
-    threads = [threading.Thread(target=work) for _ in range(2)]
+    threads = [threading.Thread(target=work) for _one in range(2)]
     for thread in threads:
         thread.start()
     try:

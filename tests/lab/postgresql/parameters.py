@@ -155,6 +155,7 @@ LAB_SETTINGS: Mapping[str, str] = {
     "max_connections": "200",
     "max_worker_processes": "8",
     "autovacuum_max_workers": "3",
+    "autovacuum_naptime": "30s",
     "max_parallel_workers": "8",
     "checkpoint_timeout": "30min",
     "max_wal_size": "2GB",
@@ -172,6 +173,7 @@ LAB_SETTINGS_18: Mapping[str, str] = {"io_method": "sync"}  # no processes for r
 NOT_TRANSLATED = frozenset(
     {
         "application_name",
+        "autovacuum_naptime",
         "checkpoint_timeout",
         "effective_cache_size",
         "fsync",

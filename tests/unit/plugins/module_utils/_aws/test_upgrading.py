@@ -122,7 +122,7 @@ def test_a_failed_hop_is_one_sentence_with_the_events_reason(script: Script, run
 def test_a_hop_that_goes_nowhere_without_an_event_is_a_failure_too(
     script: Script, run: Callable[[], Any], begun: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upgrading, "_QUIET_AFTER" if begun else "_QUIET_BEFORE", 2)
+    monkeypatch.setattr(upgrading, "_QUIET_AFTER" if begun else "_QUIET_BEFORE", (2, 0.0))
     begin(script)
     if begun:
         script.look("upgrading")

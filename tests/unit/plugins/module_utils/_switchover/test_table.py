@@ -18,9 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.side import Replication
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.table import (
     IN_WINDOW,
     Action,
+    GateState,
     Observation,
     after,
     decide,
@@ -28,17 +30,16 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.table im
     plan,
 )
 
-REPLICATION = ("gone", "partial", "armed", "running", "stopped")
-GATES = ("none", "source", "held", "target", "elsewhere")
+REPLICATION: tuple[Replication, ...] = ("gone", "partial", "armed", "running", "stopped")
+GATES: tuple[GateState, ...] = ("none", "source", "held", "target", "elsewhere")
 
 
 def every_observation() -> list[Observation]:
-    booleans = (False, True)
+    flags = list(itertools.product((False, True), repeat=6))
     return [
-        Observation(*values)
-        for values in itertools.product(
-            booleans, booleans, REPLICATION, REPLICATION, GATES, booleans, booleans, booleans, booleans
-        )
+        Observation(source_open, target_open, forward, reverse, gate, *known)
+        for forward, reverse, gate in itertools.product(REPLICATION, REPLICATION, GATES)
+        for source_open, target_open, *known in flags
     ]
 
 
@@ -58,6 +59,9 @@ class World:
 
     def side(self, name: str, what: str) -> Any:
         return getattr(self, f"{name}_{what}")
+
+    def but(self, **changes: Any) -> World:
+        return replace(self, **changes)
 
 
 FRESH = World()
@@ -88,13 +92,13 @@ def perform(world: World, action: Action, source: str, target: str, drained: boo
     if action is Action.HOLD:
         return replace(world, gate="held")
     if action is Action.RELEASE:
-        return replace(world, gate=source, points_at=source)
+        return world.but(gate=source, points_at=source)
     if action is Action.RETARGET:
-        return world if world.gate == "none" else replace(world, gate=target, points_at=target)
+        return world if world.gate == "none" else world.but(gate=target, points_at=target)
     if action is Action.ARM:
-        return replace(world, **{f"to_{source}": "armed"})
+        return world.but(**{f"to_{source}": "armed"})
     if action is Action.FENCE:
-        return replace(world, **{f"{source}_open": False})
+        return world.but(**{f"{source}_open": False})
     if action is Action.DRAIN:
         if world.side(source, "open"):
             raise Broken("drained while the source still accepts writes")
@@ -104,23 +108,23 @@ def perform(world: World, action: Action, source: str, target: str, drained: boo
             raise Broken("two writers")
         if world.unapplied or not drained:
             raise Broken("opened before everything was applied: lost writes")
-        return replace(world, unapplied=True, **{f"{target}_open": True, f"{target}_opened": True})
+        return world.but(unapplied=True, **{f"{target}_open": True, f"{target}_opened": True})
     if action is Action.UNFENCE:
         if world.side(source, "open"):
             raise Broken("two writers")
         if getattr(world, f"to_{source}") not in ("running", "stopped"):
             raise Broken("gave the writes back to a side that may lack some")
-        return replace(world, **{f"{target}_open": True})
+        return world.but(**{f"{target}_open": True})
     if action is Action.END:
         if not world.side(target, "open"):
             raise Broken("ended the replication into a side that is not open yet")
-        return replace(world, **{f"to_{target}": "gone"})
+        return world.but(**{f"to_{target}": "gone"})
     if action is Action.START:
         if getattr(world, f"to_{target}") != "gone":
             raise Broken("replication in a circle")
         if not world.side(target, "opened"):
             raise Broken("started without a position")
-        return replace(world, **{f"to_{source}": "running"})
+        return world.but(**{f"to_{source}": "running"})
     raise AssertionError(action)
 
 
