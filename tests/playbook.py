@@ -90,7 +90,7 @@ class Playbook:
     def run(self, *phases: str, options: tuple[str, ...] = (), **variables: Any) -> Finished:
         """Run the playbook to its end, whatever the end is."""
         process = self.start(*phases, options=options, **variables)
-        output, _ = process.communicate()
+        output = process.communicate()[0]
         return Finished(process.returncode, output)
 
     def succeed(self, *phases: str, options: tuple[str, ...] = (), **variables: Any) -> Finished:

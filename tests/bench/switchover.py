@@ -20,6 +20,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg2
+
 from tests.lab.auditor import Key, audit
 from tests.lab.demo_stage import Clock, Stage, set_stage
 from tests.lab.engine import EngineError
@@ -87,7 +89,7 @@ def bench(engine: str, runs: int, rate: float) -> int:
                 print(results[-1].line(number), flush=True)
             if dead := load.dead_writers():
                 raise BenchFailed(f"writers {dead} ended by themselves: the run proves nothing")
-    except (BenchFailed, EngineError, GateError, LoadError) as failure:
+    except (BenchFailed, EngineError, GateError, LoadError, psycopg2.Error) as failure:
         print(f"bench switchover {engine}: {failure}", file=sys.stderr, flush=True)
         return 2
     for finding in sorted({finding for result in results for finding in result.findings}):

@@ -89,7 +89,7 @@ def kill_create(scene: Scene, report: Report, rng: random.Random, kills: int) ->
     tasks = reference(scene, report)
     tear_down(scene, report)
     while len(report.kills) < kills and not report.problems:
-        for _ in range(min(rng.randint(1, _MOST_IN_A_ROW), kills - len(report.kills))):
+        for _unused in range(min(rng.randint(1, _MOST_IN_A_ROW), kills - len(report.kills))):
             kill_at_random(scene, report, rng, "create", tasks)
         finish(scene, report, "create")
         there_and_back(scene, report)
@@ -185,7 +185,7 @@ def kill_switchover(scene: Scene, report: Report, rng: random.Random, kills: int
 
 def move(scene: Scene, report: Report, rng: random.Random, phase: str, serving: str, kills: int) -> None:
     """Move the traffic in spite of ``kills`` kills inside the window, and audit the side that serves then."""
-    for _ in range(kills):
+    for _unused in range(kills):
         kill_in_window(scene, report, rng, phase)
     finish(scene, report, phase)
     report.audited(f"after the {phase}, {serving} serving", scene.audit(serving))

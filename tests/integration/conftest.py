@@ -90,6 +90,7 @@ def run_module(lab: Lab) -> RunModule:
             input=json.dumps([name, arguments]),
             capture_output=True,
             text=True,
+            check=False,
             cwd=ROOT,
             env={**os.environ, **lab.env},
         )

@@ -9,6 +9,9 @@ import argparse
 import json
 import shlex
 import sys
+from contextlib import closing
+
+import psycopg2
 
 from conftest import collections_root
 from tests.lab.engine import EngineError
@@ -29,11 +32,18 @@ aurora_postgresql_wait_delay: 0.5
 """
 
 
+TABLE = """
+CREATE TABLE customers (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);
+INSERT INTO customers (name) SELECT 'customer ' || n FROM generate_series(1, 10000) AS n
+"""
+
+
 def up(arguments: argparse.Namespace) -> int:
     """Start a lab that keeps running, seeded; print what the shell has to export."""
     lab = Lab.start(attached=False)
     try:
         blue = lab.seed_postgresql(cluster=arguments.cluster, readers=arguments.readers)
+        fill(lab, blue)
         file = lab.state / f"{blue.cluster}.yml"
         file.write_text(variables(lab, blue), encoding="utf-8")
     except BaseException:
@@ -44,6 +54,24 @@ def up(arguments: argparse.Namespace) -> int:
     print(f"export ANSIBLE_COLLECTIONS_PATH={shlex.quote(str(collections_root()))}")
     print(f"# blue is {blue.cluster} on {blue.host}:{blue.port}; extra variables for the playbook: -e @{file}")
     return 0
+
+
+def fill(lab: Lab, blue: Blue) -> None:
+    """Give blue a table with rows, so that there is something to replicate and to compare."""
+    with closing(
+        psycopg2.connect(
+            host=blue.host,
+            port=blue.port,
+            dbname=blue.database,
+            user=blue.user,
+            password=blue.password,
+            sslmode="verify-full",
+            sslrootcert=lab.ca_file,
+        )
+    ) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute(TABLE)
+        connection.commit()
 
 
 def variables(lab: Lab, blue: Blue) -> str:

@@ -192,12 +192,10 @@ def _altered(rows: Iterable[Row], answers: Mapping[Key, Entry]) -> Iterable[Key]
 
 
 def _acknowledged_collisions(entries: Collection[Entry]) -> list[str]:
-    """Return one text per value that a sequence handed out twice, deleted rows included, as the writers saw it."""
-    told = [entry for entry in entries if entry.outcome == COMMITTED]
-    taken = Counter(entry.row_id for entry in told)
-    texts = [
-        f"sequence value {value} of shop.ledger handed out {count} times" for value, count in taken.items() if count > 1
-    ]
+    """Return what the writers saw of values that a sequence handed out twice, deleted rows included."""
+    taken = Counter(entry.row_id for entry in entries if entry.outcome == COMMITTED)
+    twice = sorted(value for value, count in taken.items() if value is not None and count > 1)
+    texts = [f"{len(twice)} sequence values of shop.ledger handed out twice ({twice[0]}, ..)"] if twice else []
     refused = sum(entry.sqlstate == _UNIQUE_VIOLATION for entry in entries)
     return texts + ([f"{refused} writes refused because a sequence handed out a taken value"] if refused else [])
 
@@ -226,8 +224,8 @@ def read_side(side: Side) -> Snapshot:
 
 def _side_collisions(query: Callable[[str], list[tuple[Any, ...]]]) -> Iterable[str]:
     for table, statement in _REPEATED_IDS.items():
-        for value, count in query(statement)[:_SHOWN]:
-            yield f"sequence value {value} of {table} is in {count} rows"
+        if twice := query(statement):
+            yield f"{len(twice)} sequence values of {table} are in more than one row ({twice[0][0]}, ..)"
     for table, statement in _SEQUENCES.items():
         ((last_value, is_called, highest),) = query(statement)
         following = last_value + 1 if is_called else last_value

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,14 @@ def _leaves(tree: Any, path: str = "") -> set[str]:
     if isinstance(tree, list):
         return {f"{path} {leaf}" for leaf in tree}
     return {f"{path} {tree}"}
+
+
+def once_quiet(state: Path, before: frozenset[str], seconds: float = 5.0) -> list[str]:
+    """Return the processes and files that are still there when what was told to end had some seconds to do so."""
+    deadline = time.monotonic() + seconds
+    while (found := [*processes(state), *files(state, before)]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
 
 
 def processes(state: Path) -> list[str]:

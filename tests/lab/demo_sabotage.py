@@ -26,7 +26,8 @@ class Sabotage:
     file: str
     code: str
     link_delay: float = 0.0  # seconds that replication to green is behind, so that catching up takes time
-    direct_hold: float = 0.15  # seconds that a writer that goes round the gate holds its transactions open
+    direct_writers: int = 1  # that go round the gate
+    direct_hold: float = 0.15  # seconds that each of them holds its transactions open
 
 
 SABOTAGES = {
@@ -38,7 +39,8 @@ SABOTAGES = {
 def end_writers(*_arguments):  # type: ignore[no-redef]
     pass
 """,
-        direct_hold=0.6,
+        direct_writers=3,
+        direct_hold=0.5,
     ),
     "position": Sabotage(
         rule="replication starts from blue's LSN read after the clone, instead of the clone's position",

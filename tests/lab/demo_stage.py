@@ -77,7 +77,7 @@ class Stage:
             return str(row[0]) if row else ""
 
 
-def set_stage(stack: ExitStack, clock: Clock, writers: int) -> Stage:
+def set_stage(stack: ExitStack, clock: Clock, writers: int, own_gate: bool = False) -> Stage:
     """Start a lab with blue and a gate; all of it ends with ``stack``. Raises EngineError or GateError."""
     lab = stack.enter_context(Lab.start())
     # Whatever is started from here on can be told apart from other labs, and leaves its files where the lab's are.
@@ -89,7 +89,7 @@ def set_stage(stack: ExitStack, clock: Clock, writers: int) -> Stage:
     password = secrets.token_urlsafe(24)
     with closing(connect(lab, blue, blue.cluster, blue.database)) as connection:
         load_schema.create(connection, _APP, password, range(1, writers + 1))
-    gate = Gate.start(lab.state, [blue.database], blue.host, blue.port, _APP, password, lab.ca_file)
+    gate = Gate.start(lab.state, [blue.database], blue.host, blue.port, _APP, password, lab.ca_file, own_gate)
     stack.callback(gate.stop)
     clock.say(f"blue: Aurora PostgreSQL {SOURCE_VERSION}, writer and reader, {blue.host}:{blue.port}")
     clock.say(f"gate: {gate.kind}, {gate.host}:{gate.port}")

@@ -35,7 +35,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "bluegreen-lab-"
 FACTS = "lab.json"
 REGION = "us-east-1"
-START_SECONDS = 300.0  # the first start fetches the servers' programs
 END_SECONDS = 30.0
 READY_SECONDS = 120.0
 KNOB_SECONDS = 60.0
@@ -142,7 +141,7 @@ class Lab:
             facts = json.loads(process.stdout.readline() or "{}")
             process.stdout.close()
             if "endpoint" not in facts:
-                raise EngineError(facts.get("error") or _last_words(state))
+                raise EngineError(facts.get("error", "The lab ended before it was ready."))
         except BaseException:
             cls(state, "", "", process).close()
             raise
@@ -302,8 +301,3 @@ def _temporary_directory() -> str:
     """The usual place, unless the path would be too long for a server's socket."""
     usual = tempfile.gettempdir()
     return usual if len(usual) <= 40 else "/tmp"
-
-
-def _last_words(state: Path) -> str:
-    lines = (state / "lab.log").read_text(encoding="utf-8").strip().splitlines() if state.exists() else []
-    return f"The lab did not start: {lines[-1] if lines else 'it left no message'}"

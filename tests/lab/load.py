@@ -22,14 +22,13 @@ from typing import Self
 from tests.lab.load_ledger import (
     COMMITTED,
     Entry,
+    Ledger,
     Phase,
     PhaseCount,
     Run,
     as_final,
     count_phases,
     longest_gap,
-    read_lines,
-    settle,
 )
 from tests.lab.load_writer import Order
 
@@ -60,6 +59,7 @@ class Load:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._ledger = Ledger(directory)
         self.phases: list[Phase] = []
         self.gate_writers: frozenset[int] = frozenset()
         self._processes: dict[int, subprocess.Popen[str]] = {}
@@ -173,6 +173,10 @@ class Load:
         running = {number: process for number, process in self._processes.items() if number not in self._retired}
         return [number for number, process in running.items() if process.poll() is not None]
 
+    def process_ids(self) -> dict[int, int]:
+        """Return the process id of every writer by its number."""
+        return {number: process.pid for number, process in self._processes.items()}
+
     def stop(self) -> None:
         """Let every writer finish its transaction and end; one that does not is killed (its last intent is unknown)."""
         if self._stopped_at is not None:
@@ -201,7 +205,7 @@ class Load:
 
     def entries(self) -> list[Entry]:
         """Return one entry per transaction so far; once stopped, an unanswered intent is unknown."""
-        settled = settle(read_lines(self.directory))
+        settled = self._ledger.settled()
         return list((settled if self._stopped_at is None else as_final(settled)).values())
 
     def acknowledged(self) -> int:
@@ -210,11 +214,13 @@ class Load:
 
     def counts(self) -> list[PhaseCount]:
         """Return one count per phase so far."""
-        return count_phases(self.entries(), self.phases, self._run())
+        run = self._run()  # before the ledger is read: the time that takes is no gap
+        return count_phases(self.entries(), self.phases, run)
 
     def longest_gap(self, start: float = 0.0, end: float = float("inf")) -> float:
         """Return the longest time (s) that a writer through the gate was without an acknowledgement in [start, end]."""
-        return longest_gap(self.entries(), self._run(), start, end)
+        run = self._run()
+        return longest_gap(self.entries(), run, start, end)
 
     def _run(self) -> Run:
         return Run(self.gate_writers, self.phases[0].at, self._stopped_at or time.time())

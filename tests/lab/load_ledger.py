@@ -89,31 +89,44 @@ class LedgerFile:
         os.close(self._fd)
 
 
-def read_lines(directory: Path) -> Iterator[Entry]:
-    """Yield every line of every ledger file in ``directory``, per writer in the order written.
+class Ledger:
+    """All ledger files of a directory, read as they grow."""
 
-    A last line without its newline is still being written and is left out.
-    """
-    for path in sorted(directory.glob(f"writer-*{_SUFFIX}")):
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._read: dict[Path, int] = {}  # bytes of each file that were read
+        self._settled: dict[tuple[int, int], Entry] = {}
+
+    def settled(self) -> Mapping[tuple[int, int], Entry]:
+        """Return one entry per transaction up to now: its answer, or its intent when there is none yet.
+
+        Raises ValueError when a transaction has two answers or when an ``n`` was used again: the ledger would prove
+        nothing.
+        """
+        for path in sorted(self._directory.glob(f"writer-*{_SUFFIX}")):
+            for entry in self._new_lines(path):
+                settle(self._settled, entry)
+        return dict(self._settled)
+
+    def _new_lines(self, path: Path) -> Iterator[Entry]:
+        """Yield what was written to a file since the last time; a line without its newline is still being written."""
         writer = int(path.name[len("writer-") : -len(_SUFFIX)])
-        text = path.read_text(encoding="ascii")
-        for line in text[: text.rfind("\n") + 1].splitlines():
+        with path.open("rb") as file:
+            file.seek(self._read.get(path, 0))
+            text = file.read()
+        text = text[: text.rfind(b"\n") + 1]
+        self._read[path] = self._read.get(path, 0) + len(text)
+        for line in text.decode("ascii").splitlines():
             yield Entry.parse(writer, line)
 
 
-def settle(lines: Iterable[Entry]) -> dict[tuple[int, int], Entry]:
-    """Return one entry per transaction: its answer, or its intent when there is none yet.
-
-    Raises ValueError when a transaction has two answers or when an ``n`` was used again: the ledger would prove nothing.
-    """
-    settled: dict[tuple[int, int], Entry] = {}
-    for entry in lines:
-        key = (entry.writer, entry.n)
-        before = settled.get(key)
-        if before is not None and (before.outcome != INTENT or entry.outcome == INTENT):
-            raise ValueError(f"writer {entry.writer} has two lines {entry.outcome!r} for n={entry.n}")
-        settled[key] = entry
-    return settled
+def settle(settled: dict[tuple[int, int], Entry], entry: Entry) -> None:
+    """Add a line to what is settled. Raises ValueError when it contradicts what is there."""
+    key = (entry.writer, entry.n)
+    before = settled.get(key)
+    if before is not None and (before.outcome != INTENT or entry.outcome == INTENT):
+        raise ValueError(f"writer {entry.writer} has a second line {entry.outcome!r} for n={entry.n}")
+    settled[key] = entry
 
 
 def as_final(settled: Mapping[tuple[int, int], Entry]) -> dict[tuple[int, int], Entry]:
@@ -164,7 +177,7 @@ def longest_gap(entries: Iterable[Entry], run: Run, start: float = 0.0, end: flo
             answers[entry.writer].append(entry.ended)
     gaps = [0.0]
     for times in answers.values():
-        times.append(max(run.until, max(times)))
+        times.append(max(run.until, *times))
         times.sort()
         gaps += [b - a for a, b in pairwise(times) if a <= end and b >= start]
     return max(gaps)

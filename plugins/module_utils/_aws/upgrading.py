@@ -235,7 +235,8 @@ def _wait_for_hop(run: _Run, cluster: Cluster, hop: Hop, events: Events) -> Clus
 
     wanted = f"{cluster.identifier} and its instances to run {hop.version}"
     found = wait_for(run.target.waits, lambda: read_cluster(run.api, cluster.identifier), arrived, wanted, states)
-    assert found is not None
+    if found is None:
+        raise AssertionError("arrived() holds for a cluster only")
     return found
 
 

@@ -76,7 +76,8 @@ def wait_for(
         wanted=wanted,
         seen=lambda found: found.message if isinstance(found, Unanswered) else seen(found),
     )
-    assert not isinstance(last, Unanswered)
+    if isinstance(last, Unanswered):
+        raise AssertionError("an unanswered call is never done")
     return last
 
 
@@ -119,7 +120,8 @@ def wait_settled(
         return settled(cluster) and also(cluster)
 
     found = wait_for(waits, lambda: read_cluster(api, identifier), done, wanted, states)
-    assert found is not None
+    if found is None:
+        raise AssertionError("done() holds for a cluster only")
     return found
 
 

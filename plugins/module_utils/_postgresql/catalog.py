@@ -267,7 +267,7 @@ def published_tables(conn: Connection, publication: str) -> set[TableName]:
         "SELECT schemaname, tablename FROM pg_catalog.pg_publication_tables WHERE pubname = %s",
         (publication,),
     )
-    return {(schema, table) for schema, table in found}
+    return set(found)
 
 
 def subscribed_tables(conn: Connection, subscription: str) -> set[TableName]:
@@ -283,7 +283,7 @@ def subscribed_tables(conn: Connection, subscription: str) -> set[TableName]:
         """,
         (subscription,),
     )
-    return {(schema, table) for schema, table in found}
+    return set(found)
 
 
 def sequences(conn: Connection) -> set[TableName]:
@@ -294,7 +294,7 @@ def sequences(conn: Connection) -> set[TableName]:
         " WHERE c.relkind = 'S' AND c.relpersistence = 'p' AND c.oid >= %s",
         (FIRST_USER_OID,),
     )
-    return {(schema, name) for schema, name in found}
+    return set(found)
 
 
 def large_objects(conn: Connection) -> int:

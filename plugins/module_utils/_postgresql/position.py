@@ -31,7 +31,7 @@ from .subscription import drop_subscription
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
 
-_FUNCTION = "pg_catalog.aurora_volume_logical_start_lsn()"
+_FUNCTION = "aurora_volume_logical_start_lsn()"
 
 
 def position(green: Endpoint, state: State, journal: Journal, given: str | None) -> None:

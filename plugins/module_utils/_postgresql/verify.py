@@ -243,12 +243,14 @@ def _prove(
     reader: Reader, source: Endpoint, database: str, here: Shape | None, there: Shape | None, options: Options
 ) -> TableProof:
     shape = here or there
-    assert shape is not None
+    if shape is None:
+        raise AssertionError("a table is on one side at least")
     schema, table = shape.name
     problem = incomparable(here, there, source.side)
     if problem:
         return TableProof(database, schema, table, error=problem)
-    assert here is not None and there is not None
+    if here is None or there is None:
+        raise AssertionError("incomparable() names a table that one side lacks")
     try:
         shape = common(here, there)
         source_rows, target_rows, found = compare(reader, shape, max(here.chunks, there.chunks), options.settle_timeout)

@@ -205,7 +205,7 @@ def test_a_statement_can_be_cancelled_through_the_endpoint(blue: Cluster) -> Non
 
 
 def test_many_terminated_sessions_come_back_at_once(blue: Cluster) -> None:
-    sessions = [blue.connect() for _ in range(40)]
+    sessions = [blue.connect() for _unused in range(40)]
     with sessions[0].cursor() as cursor:
         cursor.execute(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
@@ -213,7 +213,7 @@ def test_many_terminated_sessions_come_back_at_once(blue: Cluster) -> None:
         )
         assert cursor.fetchone() == (39,)
     begin = time.monotonic()
-    threads = [threading.Thread(target=lambda: sessions.append(blue.connect())) for _ in range(39)]
+    threads = [threading.Thread(target=lambda: sessions.append(blue.connect())) for _unused in range(39)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -260,7 +260,7 @@ def test_nobody_listens_at_the_endpoint_of_a_stopped_instance(laboratory: Labora
 
 def test_readers_follow_and_serve_the_reader_endpoint_alone(laboratory: Laboratory) -> None:
     engine, cluster = laboratory.engine, laboratory.cluster()
-    reader_endpoint, second, third = (laboratory.address() for _ in range(3))
+    reader_endpoint, second, third = (laboratory.address() for _unused in range(3))
     name = f"{cluster.volume}-1"
 
     def count_is(host: str, rows: int) -> bool:
@@ -280,7 +280,7 @@ def test_readers_follow_and_serve_the_reader_endpoint_alone(laboratory: Laborato
         wait_for(partial(count_is, address, 1))
     with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction):
         cluster.sql("INSERT INTO t VALUES (2)", host=reader_endpoint)
-    served = {cluster.value("SELECT inet_server_addr()::text", host=reader_endpoint) for _ in range(4)}
+    served = {cluster.value("SELECT inet_server_addr()::text", host=reader_endpoint) for _unused in range(4)}
     assert served == {f"{second}/32", f"{third}/32"}
     # the writer comes back with more than its readers were started with, and they follow it
     cluster.stop(immediate=True)

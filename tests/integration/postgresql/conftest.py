@@ -33,7 +33,12 @@ from tests.lab.postgresql import PostgreSQLEngine
 ADMIN = "shop_admin"
 PASSWORD = "it's a \\ pass word"
 VERSION, NEWER = "16.14", "18.4"
-PARAMETERS = {"rds.logical_replication": "1", "max_replication_slots": "20", "max_logical_replication_workers": "8"}
+PARAMETERS = {
+    "rds.logical_replication": "1",
+    "max_replication_slots": "20",
+    "max_logical_replication_workers": "8",
+    "max_prepared_transactions": "5",
+}
 _PORT = 5432
 
 

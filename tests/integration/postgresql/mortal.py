@@ -37,6 +37,7 @@ def run_until_it_lives(lab: Lab, name: str, **options: Any) -> int:
             input=json.dumps([name, options]),
             capture_output=True,
             text=True,
+            check=False,
             cwd=ROOT,
             env={**os.environ, **lab.env},
         )

@@ -84,7 +84,7 @@ def tell(story: Story) -> None:
     story.run("cleanup", "cleanup")
     story.run("cleanup again", "cleanup")
     story.look("cleaned up")
-    story.run("delete", "cleanup", aurora_postgresql_delete_green=True)
+    story.run("delete", "cleanup", options=("-e", "aurora_postgresql_delete_green=true", *LOUD))
     story.run("delete again", "cleanup", aurora_postgresql_delete_green=True)
     story.look("end")
 
@@ -166,8 +166,8 @@ def test_the_switchover_prints_its_timeline_and_its_window(story: Story) -> None
 
 def test_the_verification_shows_every_table_as_equal(story: Story) -> None:
     shown = re.findall(r'"(equal|DIFFERENT) +(shop\.shop\.[^"]*?)  +blue', story.runs["create"].output)
-    assert {result for result, _ in shown} == {"equal"}
-    assert {"shop.shop.ledger", "shop.shop.customers", "shop.shop.totals"} <= {table for _, table in shown}
+    assert {result for result, _table in shown} == {"equal"}
+    assert {"shop.shop.ledger", "shop.shop.customers", "shop.shop.totals"} <= {table for _result, table in shown}
 
 
 def test_cleanup_leaves_nothing_on_blue_and_keeps_green(story: Story) -> None:

@@ -51,10 +51,10 @@ def instance_state(message: str) -> ApiError:
     return ApiError("InvalidDBInstanceState", message)
 
 
-def access_denied(operation: str) -> ApiError:
+def access_denied(service: str, operation: str) -> ApiError:
     """What a missing IAM permission looks like."""
     return ApiError(
         "AccessDenied",
-        f"User: arn:aws:iam::123456789012:user/lab is not authorized to perform: rds:{operation} "
-        f"because no identity-based policy allows the rds:{operation} action",
+        f"User: arn:aws:iam::123456789012:user/lab is not authorized to perform: {service}:{operation} "
+        f"because no identity-based policy allows the {service}:{operation} action",
     )

@@ -20,7 +20,7 @@ class Rule:
 
     operation: str  # DescribeDBClusters, or * for every operation
     code: str
-    message: str
+    message: str  # empty: what a missing permission says
     first: int = 1
     calls: int = 1
     after: bool = False  # the operation takes effect and only its answer is lost
@@ -46,8 +46,7 @@ class Faults:
 
     def deny(self, operation: str) -> None:
         """The operation is not allowed any more, as without the IAM permission."""
-        error = access_denied(operation)
-        self._add(Rule(operation, error.code, error.message, calls=FOREVER))
+        self._add(Rule(operation, "AccessDenied", "", calls=FOREVER))
 
     def clear(self) -> None:
         """Take all rules back."""
@@ -59,7 +58,7 @@ class Faults:
         with self._lock:
             return [asdict(rule) for rule in self._rules]
 
-    def count(self, operation: str) -> tuple[ApiError | None, ApiError | None]:
+    def count(self, operation: str, service: str = "rds") -> tuple[ApiError | None, ApiError | None]:
         """Count one call; return the error to answer instead of it, and the error to answer after it."""
         before: ApiError | None = None
         after: ApiError | None = None
@@ -70,10 +69,11 @@ class Faults:
                 rule.seen += 1
                 if not rule.first <= rule.seen < rule.first + rule.calls:
                     continue
+                error = ApiError(rule.code, rule.message) if rule.message else access_denied(service, operation)
                 if rule.after:
-                    after = ApiError(rule.code, rule.message)
+                    after = error
                 else:
-                    before = ApiError(rule.code, rule.message)
+                    before = error
         return before, after
 
     def _add(self, rule: Rule) -> None:

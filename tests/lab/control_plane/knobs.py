@@ -32,7 +32,7 @@ class Knobs:
     def __init__(self, plane: ControlPlane, stop: Callable[[], None]) -> None:
         """Make the knobs of a control plane; `stop` ends the lab."""
         self._plane = plane
-        faults = plane.faults
+        self.faults = faults = plane.faults
         self._knobs: Mapping[str, Knob] = {
             "throttle": faults.throttle,
             "fail": faults.fail,
@@ -53,7 +53,7 @@ class Knobs:
         try:
             return {"result": self._knobs[name](**arguments)}
         except ApiError as exc:
-            raise ValueError(exc.message) from exc
+            raise ValueError(exc.message) from None
 
     def _clear(self) -> None:
         """Take back the faults of the API and the delays of states."""

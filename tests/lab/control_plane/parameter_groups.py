@@ -55,7 +55,7 @@ def group_for(plane: ControlPlane, region: Region, kind: str, name: str | None, 
         group = find_group(plane, region, kind, name)
     except ApiError as exc:
         if kind == "cluster":
-            raise ApiError("DBClusterParameterGroupNotFound", exc.message) from exc
+            raise ApiError("DBClusterParameterGroupNotFound", exc.message) from None
         raise
     if group.family != family:
         raise invalid_combination(

@@ -23,7 +23,7 @@ def utcnow() -> datetime:
 
 def resource_id(prefix: str) -> str:
     """A resource id as the service makes them: never reused, unlike an identifier."""
-    return prefix + "-" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
+    return prefix + "-" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _unused in range(26))
 
 
 @dataclass

@@ -46,18 +46,22 @@ def main() -> int:
     if arguments.attached:
         threading.Thread(target=_wait_for_end_of_parent, args=(end,), daemon=True).start()
     try:
-        return _serve(state, end)
-    finally:
-        shutil.rmtree(state, ignore_errors=True)
-        keeper.release()
-
-
-def _serve(state: Path, end: threading.Event) -> int:
-    try:
-        engine = PostgreSQLEngine(state)
+        _serve(state, end)
     except EngineError as exc:
         _say(error=str(exc))
         return 1
+    except Exception as exc:
+        LOG.exception("the lab failed")
+        _say(error=f"the lab failed: {type(exc).__name__}: {exc}")
+        return 1
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+        keeper.release()
+    return 0
+
+
+def _serve(state: Path, end: threading.Event) -> None:
+    engine = PostgreSQLEngine(state)
     plane = ControlPlane({"aurora-postgresql": engine}, Addresses(), Clock())
     try:
         endpoint = Endpoint(plane, end.set)
@@ -68,7 +72,6 @@ def _serve(state: Path, end: threading.Event) -> int:
     finally:
         LOG.info("the lab ends")
         plane.close()
-    return 0
 
 
 def _wait_for_end_of_parent(end: threading.Event) -> None:

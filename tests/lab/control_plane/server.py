@@ -21,14 +21,17 @@ from tests.lab.control_plane.api import operations
 from tests.lab.control_plane.credentials import ACCESS_KEY, SECRET_KEY
 from tests.lab.control_plane.knobs import Knobs
 from tests.lab.control_plane.plane import ControlPlane
-from tests.lab.control_plane.wire import Wire
+from tests.lab.control_plane.wire import Wire, status_of
 
 LOG = logging.getLogger(__name__)
 KNOBS_PATH = "/lab/"
 
 
 class Application:
-    """The WSGI application: /lab/ is ours, everything else is AWS."""
+    """The WSGI application: /lab/ is ours, everything else is AWS.
+
+    Faults of the RDS API are answered where that is served (wire.py), faults of the services that speak JSON here.
+    """
 
     def __init__(self, knobs: Knobs) -> None:
         self.knobs = knobs
@@ -36,8 +39,7 @@ class Application:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if not str(environ.get("PATH_INFO", "")).startswith(KNOBS_PATH):
-            answered: Iterable[bytes] = self._aws(environ, start_response)
-            return answered
+            return self._answer_as_aws(environ, start_response)
         request = Request(environ)
         try:
             body = json.loads(request.get_data() or b"{}")
@@ -46,6 +48,23 @@ class Application:
             answer = Response(json.dumps({"error": str(exc)}), 400)
         answer.mimetype = "application/json"
         return answer(environ, start_response)
+
+    def _answer_as_aws(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        service, dot, operation = str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")
+        before, after = self.knobs.faults.count(operation, service) if dot else (None, None)
+        answered: Iterable[bytes] = []
+        if before is None:
+            answered = self._aws(environ, start_response if after is None else _ignore)
+        error = before or after
+        if error is None:
+            return answered
+        body = json.dumps({"__type": error.code, "message": error.message})
+        return Response(body, status_of(error, 400), mimetype="application/x-amz-json-1.1")(environ, start_response)
+
+
+def _ignore(*_arguments: Any) -> Callable[[bytes], None]:
+    """A start_response for an answer that nobody gets."""
+    return lambda _data: None
 
 
 class Endpoint(ThreadedMotoServer):

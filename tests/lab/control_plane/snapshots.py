@@ -130,7 +130,11 @@ def delete(call: Call) -> Shape:
             arn = snapshot.api["DBClusterSnapshotArn"]
             events.add(region, "db-cluster-snapshot", identifier, arn, f"Deletion failed: {reason}", "failure")
 
-    plane.jobs.run(snapshot.volume_id, lambda: engine.delete_volume(snapshot.volume_id), failed)
+    def job() -> None:
+        engine.delete_volume(snapshot.volume_id)
+        plane.jobs.retire(snapshot.volume_id)
+
+    plane.jobs.run(snapshot.volume_id, job, failed)
     return {"DBClusterSnapshot": {**snapshot_shape(snapshot), "Status": "deleted"}}
 
 

@@ -31,6 +31,7 @@ UNMODELLED = (
     "AccessDenied",
     "InternalFailure",
     "InvalidAction",
+    "LabFailure",
     "MissingParameter",
     "ServiceUnavailable",
     "Throttling",
@@ -59,7 +60,7 @@ class Wire:
             return self._write(model, exc)
         except Exception as exc:  # a bug of the lab is an error answer too, with its reason in the lab's log
             LOG.exception("%s failed", operation)
-            return self._write(model, ApiError("InternalFailure", f"the lab failed: {type(exc).__name__}: {exc}"))
+            return self._write(model, ApiError("LabFailure", f"the lab failed: {type(exc).__name__}: {exc}"))
 
     def _call(self, operation: str, model: Any, request: Any) -> Shape:
         before, after = self.plane.faults.count(operation)
@@ -89,8 +90,13 @@ class Wire:
         written = get_serializer_class("rds", "query")(operation_model=model).serialize(result)
         status = int(written["status_code"])
         if isinstance(result, ApiError):
-            status = STATUS_OF_CODE.get(result.code, status)
+            status = status_of(result, status)
         return status, dict(written["headers"]), str(written["body"])
+
+
+def status_of(error: ApiError, otherwise: int) -> int:
+    """Return the HTTP status of an error that no service model lists."""
+    return STATUS_OF_CODE.get(error.code, otherwise)
 
 
 def region_of(authorization: str) -> str:

@@ -87,7 +87,7 @@ def remove_shared_memory(directories: list[str]) -> None:
 def clean_up(watched: dict[int, str], directories: list[str]) -> None:
     """End everything and remove everything; a server that was just being started is caught by looking again."""
     end_processes(watched)
-    for _ in range(3):
+    for _unused in range(3):
         servers = servers_below(directories)
         end_processes(servers)
         if not servers:

@@ -28,8 +28,8 @@ ACCESS = f"""
 local all         {BOOTSTRAP} trust
 local replication {BOOTSTRAP} trust
 local all         all         reject
-host  all         {BOOTSTRAP} 0.0.0.0/0 reject
-host  {BOOTSTRAP} all         0.0.0.0/0 reject
+host  all         {BOOTSTRAP} all reject
+host  {BOOTSTRAP} all         all reject
 host  all         all         127.0.0.0/8 md5
 """
 # For the moments in which only the lab works on a volume: no clients, no subscriptions, no durability.

@@ -1,6 +1,0 @@
-# Copyright (c) 2026 bluegreen.aws contributors
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-"""A local AWS with real databases: the demo, the test bed and the benchmark of the collection."""
-
-from __future__ import annotations

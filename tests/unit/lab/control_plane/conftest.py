@@ -33,6 +33,11 @@ class Aws:
     rds: Any
     knobs: Knobs
 
+    def slow(self, *states: str) -> None:
+        """Make some states long enough to be seen on a busy machine."""
+        for state in states:
+            self.plane.clock.set_delay(state, 0.6)
+
     def status(self, cluster: str) -> str:
         """The cluster's status."""
         return str(self.cluster(cluster)["Status"])

@@ -22,6 +22,7 @@ REQUEST: dict[str, Any] = {
 
 
 def test_a_cluster_is_creating_then_backing_up_then_available(aws: Aws) -> None:
+    aws.slow("creating", "backing-up")
     assert aws.rds.create_db_cluster(**REQUEST)["DBCluster"]["Status"] == "creating"
     seen = ["creating"]
 
@@ -36,7 +37,7 @@ def test_a_cluster_is_creating_then_backing_up_then_available(aws: Aws) -> None:
 
 
 def test_a_cluster_has_its_endpoints_from_the_beginning_and_an_instance_only_when_it_runs(aws: Aws) -> None:
-    aws.plane.clock.set_delay("creating", 0.2)
+    aws.slow("creating")
     cluster = aws.rds.create_db_cluster(**REQUEST)["DBCluster"]
     assert cluster["Endpoint"].startswith("127.") and cluster["ReaderEndpoint"].startswith("127.")
     instance = aws.rds.create_db_instance(
@@ -221,6 +222,7 @@ class TestDelete:
         message = refused("InvalidDBClusterStateFault", delete, **name, SkipFinalSnapshot=True)
         assert "still contains DB instances" in message
         aws.rds.delete_db_instance(DBInstanceIdentifier="shop-1")
+        aws.slow("deleting")
         assert delete(**name, SkipFinalSnapshot=True)["DBCluster"]["Status"] == "deleting"
         refused("InvalidDBClusterStateFault", delete, **name, SkipFinalSnapshot=True)
         aws.until(lambda: not aws.rds.describe_db_clusters()["DBClusters"])

@@ -71,6 +71,7 @@ def test_a_server_that_does_not_start_leaves_a_failed_instance_that_can_be_delet
 
 def test_a_busy_instance_is_neither_rebooted_nor_modified_nor_deleted(aws: Aws) -> None:
     aws.create()
+    aws.slow("rebooting")
     name = {"DBInstanceIdentifier": "shop-1"}
     assert aws.rds.reboot_db_instance(**name)["DBInstance"]["DBInstanceStatus"] == "rebooting"
     for call in (aws.rds.reboot_db_instance, aws.rds.modify_db_instance, aws.rds.delete_db_instance):
@@ -90,6 +91,7 @@ def test_a_deleted_writer_is_replaced_by_a_reader(aws: Aws) -> None:
 
 def test_an_instance_is_being_deleted_only_once(aws: Aws) -> None:
     aws.create()
+    aws.slow("deleting")
     aws.rds.delete_db_instance(DBInstanceIdentifier="shop-1")
     message = refused("InvalidDBInstanceState", aws.rds.delete_db_instance, DBInstanceIdentifier="shop-1")
     assert "already being deleted" in message

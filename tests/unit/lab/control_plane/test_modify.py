@@ -40,6 +40,7 @@ class TestUpgrade:
 
     def test_the_status_says_available_for_a_moment_before_it_says_upgrading(self, aws: Aws) -> None:
         aws.create()
+        aws.slow("settling", "upgrading")
         answer = aws.rds.modify_db_cluster(**MAJOR)["DBCluster"]
         assert (answer["Status"], answer["EngineVersion"]) == ("available", "16.14")
         assert answer["PendingModifiedValues"] == {"EngineVersion": "18.4"}
@@ -115,6 +116,7 @@ class TestUpgrade:
 
     def test_a_failed_precheck_leaves_the_old_version_available_and_the_reason_in_an_event(self, aws: Aws) -> None:
         aws.create(instances=2)
+        aws.slow("upgrading")
         aws.engine.refuse_upgrade = "one or more databases have logical replication slots"
         aws.rds.modify_db_cluster(**MAJOR)
         aws.until(lambda: aws.status("shop") == "upgrading")
@@ -196,6 +198,7 @@ class TestModifyInstance:
 
     def test_a_class_change_shows_as_pending_then_modifying(self, aws: Aws) -> None:
         aws.create()
+        aws.slow("settling", "modifying")
         name = {"DBInstanceIdentifier": "shop-1"}
         answer = aws.rds.modify_db_instance(**name, DBInstanceClass="db.r7g.large", ApplyImmediately=True)
         assert answer["DBInstance"]["PendingModifiedValues"] == {"DBInstanceClass": "db.r7g.large"}

@@ -87,7 +87,7 @@ def test_a_dynamic_parameter_applies_at_once_and_alone(aws: Aws) -> None:
 def test_a_dynamic_change_shows_as_applying(aws: Aws) -> None:
     group(aws)
     aws.create(DBClusterParameterGroupName="g16")
-    aws.plane.clock.set_delay("applying", 0.3)
+    aws.slow("applying")
     change(aws, "work_mem", "4096", "immediate")
     assert statuses(aws) == ["applying"]
     aws.until(lambda: statuses(aws) == ["in-sync"])
@@ -129,9 +129,7 @@ def test_an_instances_own_group_wins_and_has_a_status_of_its_own(aws: Aws) -> No
         ("work_mem", "4096", "soon", "InvalidParameterValue"),
     ],
 )
-def test_a_wrong_change_is_refused_and_changes_nothing(
-    aws: Aws, name: str, value: str, method: str, code: str
-) -> None:
+def test_a_wrong_change_is_refused_and_changes_nothing(aws: Aws, name: str, value: str, method: str, code: str) -> None:
     group(aws)
     refused(code, aws.rds.modify_db_cluster_parameter_group, **request(name, value, method))
     assert parameters(aws, DBClusterParameterGroupName="g16", Source="user") == {}

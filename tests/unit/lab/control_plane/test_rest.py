@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from botocore.exceptions import ClientError
 
 from tests.lab.control_plane.addresses import Addresses
 from tests.lab.control_plane.parameters import allows
@@ -56,7 +55,7 @@ class TestEvents:
 
     def test_they_are_found_by_source_time_and_category(self, aws: Aws) -> None:
         aws.create()
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         assert aws.messages("db-cluster", "shop") == ["DB cluster created"]
         assert aws.messages("db-instance", "shop-1") == ["DB instance created"]
         later = aws.rds.describe_events(StartTime=now + timedelta(seconds=1), EndTime=now + timedelta(seconds=9))
@@ -131,6 +130,7 @@ def test_roles_come_and_go(aws: Aws) -> None:
 
 def test_a_snapshot_is_made_described_and_deleted(aws: Aws) -> None:
     aws.create(instances=0, CopyTagsToSnapshot=True, Tags=[{"Key": "a", "Value": "1"}])
+    aws.slow("backing-up")
     name = {"DBClusterSnapshotIdentifier": "before"}
     made = aws.rds.create_db_cluster_snapshot(DBClusterIdentifier="shop", **name)["DBClusterSnapshot"]
     assert made["Status"] == "creating" and made["TagList"] == [{"Key": "a", "Value": "1"}]
@@ -168,11 +168,7 @@ class TestErrors:
 
     def test_a_bug_of_the_lab_is_a_typed_error_too(self, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(aws.plane, "versions", lambda: 1 / 0)
-        client = aws.endpoint.client("rds")
-        client.meta.events.register("needs-retry.rds", lambda **_: 0)
-        with pytest.raises(ClientError, match="the lab failed: ZeroDivisionError") as caught:
-            client.describe_db_engine_versions()
-        assert caught.value.response["Error"]["Code"] == "InternalFailure"
+        assert "ZeroDivisionError" in refused("LabFailure", aws.rds.describe_db_engine_versions)
 
     def test_faults_have_the_status_of_the_service_model(self, aws: Aws) -> None:
         with pytest.raises(aws.rds.exceptions.DBClusterNotFoundFault) as caught:
@@ -206,10 +202,19 @@ class TestFaults:
 
     def test_a_denied_operation_stays_denied_until_it_is_cleared(self, aws: Aws) -> None:
         aws.plane.faults.deny("DescribeEvents")
-        for _ in range(3):
+        for _unused in range(3):
             assert "not authorized to perform: rds:DescribeEvents" in refused("AccessDenied", aws.rds.describe_events)
         aws.plane.faults.clear()
         aws.rds.describe_events()
+
+    def test_the_services_that_speak_json_have_faults_too(self, aws: Aws) -> None:
+        secrets = aws.endpoint.client("secretsmanager")
+        aws.plane.faults.deny("GetSecretValue")
+        message = refused("AccessDenied", secrets.get_secret_value, SecretId="x")
+        assert "not authorized to perform: secretsmanager:GetSecretValue" in message
+        aws.plane.faults.fail("CreateSecret", "ResourceNotFoundException", after=True)
+        refused("ResourceNotFoundException", secrets.create_secret, Name="made-all-the-same", SecretString="y")
+        refused("ResourceExistsException", secrets.create_secret, Name="made-all-the-same", SecretString="y")
 
     def test_they_can_be_set_by_http(self, aws: Aws) -> None:
         def turn(knob: str, **arguments: object) -> dict[str, object]:
@@ -262,7 +267,7 @@ def test_allowed_values(allowed: str | None, value: str, answer: bool) -> None:
 
 
 def test_two_labs_never_have_the_same_network() -> None:
-    many = [Addresses() for _ in range(20)]
+    many = [Addresses() for _unused in range(20)]
     try:
         assert len({one.network for one in many}) == 20
         first = many[0].take()

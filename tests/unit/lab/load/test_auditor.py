@@ -84,7 +84,7 @@ def test_a_row_that_is_not_what_was_acknowledged_is_altered(wrong: Row) -> None:
 def test_a_sequence_value_that_two_writers_were_told_is_a_collision() -> None:
     entries = ledger(told(COMMITTED, 1), replace(told(COMMITTED, 2), row_id=1001))
     audit = audited(entries, row(1), replace(row(2), row_id=1001))
-    assert audit.collisions == ("sequence value 1001 of shop.ledger handed out 2 times",)
+    assert audit.collisions == ("1 sequence values of shop.ledger handed out twice (1001, ..)",)
 
 
 def test_a_write_refused_for_a_taken_key_is_a_collision() -> None:

@@ -15,14 +15,13 @@ from tests.lab.load_ledger import (
     REFUSED,
     UNKNOWN,
     Entry,
+    Ledger,
     LedgerFile,
     Phase,
     Run,
     as_final,
     count_phases,
     longest_gap,
-    read_lines,
-    settle,
 )
 
 
@@ -41,30 +40,39 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     told = Entry(3, 7, COMMITTED, "multi", 1.5, 2.25, amount=-4, row_id=99, server="127.0.0.9", sqlstate=None)
     refused = Entry(3, 8, REFUSED, "single", 2.5, 2.75, amount=5, sqlstate="25006")
     write(tmp_path, told, refused)
-    assert list(read_lines(tmp_path)) == [told, refused]
+    assert Ledger(tmp_path).settled() == {(3, 7): told, (3, 8): refused}
 
 
-def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
+def test_a_line_that_is_still_being_written_is_read_when_it_is_whole(tmp_path: Path) -> None:
+    ledger, line = Ledger(tmp_path), entry(2, COMMITTED).line()
     write(tmp_path, entry(1, COMMITTED))
-    with (tmp_path / "writer-1.ledger").open("ab") as file:
-        file.write(entry(2, COMMITTED).line()[:-1])
-    assert [one.n for one in read_lines(tmp_path)] == [1]
+    with (tmp_path / "writer-1.ledger").open("ab", buffering=0) as file:
+        file.write(line[:-5])
+        assert list(ledger.settled()) == [(1, 1)]
+        file.write(line[-5:])
+        assert list(ledger.settled()) == [(1, 1), (1, 2)]
 
 
-def test_the_answer_replaces_the_intent() -> None:
-    settled = settle([entry(1, INTENT), entry(1, COMMITTED), entry(2, INTENT)])
-    assert [one.outcome for one in settled.values()] == [COMMITTED, INTENT]
+def test_the_answer_replaces_the_intent(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    write(tmp_path, entry(1, INTENT), entry(2, INTENT))
+    before = ledger.settled()
+    write(tmp_path, entry(1, COMMITTED))
+    assert [one.outcome for one in ledger.settled().values()] == [COMMITTED, INTENT]
+    assert [one.outcome for one in before.values()] == [INTENT, INTENT]
 
 
-def test_an_intent_of_a_killed_writer_is_unknown() -> None:
-    final = as_final(settle([entry(1, INTENT), entry(1, REFUSED), entry(2, INTENT)]))
+def test_an_intent_of_a_killed_writer_is_unknown(tmp_path: Path) -> None:
+    write(tmp_path, entry(1, INTENT), entry(1, REFUSED), entry(2, INTENT))
+    final = as_final(Ledger(tmp_path).settled())
     assert [one.outcome for one in final.values()] == [REFUSED, UNKNOWN]
 
 
 @pytest.mark.parametrize("again", [INTENT, COMMITTED, REFUSED])
-def test_a_number_used_twice_proves_nothing(again: str) -> None:
+def test_a_number_used_twice_proves_nothing(tmp_path: Path, again: str) -> None:
+    write(tmp_path, entry(1, INTENT), entry(1, COMMITTED), entry(1, again))
     with pytest.raises(ValueError, match="n=1"):
-        settle([entry(1, INTENT), entry(1, COMMITTED), entry(1, again)])
+        Ledger(tmp_path).settled()
 
 
 def test_the_longest_gap_is_one_writers_time_between_two_acknowledgements() -> None:

@@ -46,5 +46,5 @@ def test_a_refusal_is_an_error_response_with_its_length(endpoints: ModuleType) -
 def test_readers_take_turns(endpoints: ModuleType) -> None:
     targets = [endpoints.Target(name, "127.0.0.1", 1, False) for name in ("a", "b")]
     route = endpoints.Route("127.0.0.1", 5432, None, targets)
-    assert {route.target().instance for _ in range(2)} == {"a", "b"}
+    assert {route.target().instance for _unused in range(2)} == {"a", "b"}
     assert endpoints.Route("127.0.0.1", 5432, None).target() is None

@@ -26,7 +26,7 @@ def test_a_throttled_call_is_made_again(api: Api, stubber: Stubber, code: str) -
 
 
 def test_a_call_that_stays_throttled_has_no_answer(api: Api, stubber: Stubber) -> None:
-    for _ in range(3):
+    for _unused in range(3):
         stubber.add_client_error("describe_db_clusters", "Throttling", "Rate exceeded")
     with pytest.raises(Unanswered, match=r"did not answer DescribeDBClusters: Rate exceeded \(Throttling\)"):
         api.call("describe_db_clusters")

@@ -160,7 +160,7 @@ def test_more_than_twenty_parameters_are_set_in_several_calls(api: Api, stubber:
     values = {f"p{number:02}": "1" for number in range(45)}
     stubber.add_client_error("describe_db_cluster_parameter_groups", "DBParameterGroupNotFound", "none")
     stubber.add_response("create_db_cluster_parameter_group", {})
-    for _ in range(3):
+    for _unused in range(3):
         stubber.add_response("modify_db_cluster_parameter_group", {})
     journal = Journal(check_mode=False)
     ensure_group(api, Wish(CLUSTER, OURS, PG18, values, dict.fromkeys(values, "static")), "shop-pg18", journal)

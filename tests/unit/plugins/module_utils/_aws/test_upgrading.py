@@ -126,7 +126,7 @@ def test_a_hop_that_goes_nowhere_without_an_event_is_a_failure_too(
     begin(script)
     if begun:
         script.look("upgrading")
-    for _ in range(3):
+    for _unused in range(3):
         script.look()
         script.events("an old failure: failed")
     with pytest.raises(BlueGreenError, match=r"back at 16\.10: its events give no reason"):

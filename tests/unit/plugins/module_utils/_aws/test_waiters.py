@@ -90,7 +90,7 @@ def test_a_pending_reboot_is_an_end_that_shows(api: Api, answer_cluster: Queue, 
 
 
 def test_throttling_is_asked_again_and_never_success(api: Api, stubber: Stubber, answer_cluster: Queue) -> None:
-    for _ in range(3):  # more than one call survives
+    for _unused in range(3):  # more than one call survives
         stubber.add_client_error("describe_db_clusters", "Throttling", "Rate exceeded")
     answer_cluster(cluster("creating"), instance())
     answer_cluster(cluster(), instance())
@@ -98,7 +98,7 @@ def test_throttling_is_asked_again_and_never_success(api: Api, stubber: Stubber,
 
 
 def test_a_wait_that_was_throttled_to_its_end_is_a_timeout_that_says_so(api: Api, stubber: Stubber) -> None:
-    for _ in range(3):
+    for _unused in range(3):
         stubber.add_client_error("describe_db_clusters", "Throttling", "Rate exceeded")
     with pytest.raises(WaitTimeout, match=r"Waited 0 s for green, but last saw .*Rate exceeded \(Throttling\)"):
         wait_settled(api, "g", ONCE, "green")
@@ -143,7 +143,7 @@ def test_deletion_is_waited_for_to_its_end(api: Api, answer_cluster: Queue) -> N
 
 
 def test_throttling_is_not_deletion(api: Api, stubber: Stubber) -> None:
-    for _ in range(3):
+    for _unused in range(3):
         stubber.add_client_error("describe_db_clusters", "Throttling", "Rate exceeded")
     with pytest.raises(WaitTimeout):
         wait_gone(api, "g", ONCE)
