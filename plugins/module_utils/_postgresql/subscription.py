@@ -130,10 +130,11 @@ def drop_subscription(conn: Connection, name: str) -> bool:
     if found is None:
         return False
     try:
-        with transaction(conn):
-            _alter(conn, name, sql.SQL("DISABLE"))
-            _alter(conn, name, sql.SQL("SET (slot_name = NONE)"))
-            execute(conn, sql.SQL("DROP SUBSCRIPTION {}").format(sql.Identifier(name)))
+        # Never in one transaction: DROP SUBSCRIPTION forgets the origin's progress at once, transaction or not. Killed before
+        # the commit, it would leave a subscription whose worker starts anew and applies once more what it had applied.
+        _alter(conn, name, sql.SQL("DISABLE"))
+        _alter(conn, name, sql.SQL("SET (slot_name = NONE)"))
+        execute(conn, sql.SQL("DROP SUBSCRIPTION {}").format(sql.Identifier(name)))
     except errors.UndefinedObject:
         return False
     return True
