@@ -18,8 +18,10 @@ import io
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,6 +34,10 @@ BUILD = ROOT / ".build"
 COPY = BUILD / "ansible_collections" / "bluegreen" / "aws"
 PACKAGE = "ansible_collections.bluegreen.aws"
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+# Several times what each takes; CI as a whole has an hour.
+TEST_SECONDS = 1800.0
+GATE_SECONDS = 600.0
+LAST_WORDS_SECONDS = 60.0
 PYTEST_CLOSING = re.compile(r"^=+ .*\b(passed|failed|errors?|no tests ran)\b.* =+$")
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -44,8 +50,13 @@ class GateError(Exception):
         self.output = output
 
 
-def run(*command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> str:
-    """Run a command, show its output as it comes and return it; raise GateError when the command fails."""
+def run(
+    *command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None, limit: float = GATE_SECONDS
+) -> str:
+    """Run a command, show its output as it comes and return it.
+
+    Raises GateError when the command fails, or takes longer than `limit` seconds and is interrupted for it.
+    """
     environment = {
         **os.environ,
         "NO_COLOR": "1",
@@ -62,11 +73,27 @@ def run(*command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = 
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            lines.append(line)
+        # An interrupt lets pytest say what it did so far; who does not listen is killed.
+        timers = [
+            threading.Timer(seconds, os.killpg, (process.pid, number))
+            for seconds, number in ((limit, signal.SIGINT), (limit + LAST_WORDS_SECONDS, signal.SIGKILL))
+        ]
+        for timer in timers:
+            timer.start()
+        try:
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                lines.append(line)
+            process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
+        finally:
+            for timer in timers:
+                timer.cancel()
     if process.returncode:
         raise GateError(f"`{' '.join(map(str, command))}` ended with {process.returncode}", "".join(lines))
     return "".join(lines)
@@ -276,6 +303,8 @@ def main() -> int:
     parser.add_argument("gates", nargs="*", choices=[*GATES, []], metavar="NAME", help=", ".join(GATES))
     parser.add_argument("--all", action="store_true", help="`make test`, then every gate")
     arguments = parser.parse_args()
+    if not arguments.gates and not arguments.all:
+        parser.error("name a gate, or --all")
 
     counts = closing_line("")
 
@@ -283,7 +312,7 @@ def main() -> int:
         """`make test`: unit tests, and behaviour tests on real servers."""
         nonlocal counts
         try:
-            counts = closing_line(run("make", "--no-print-directory", "test"))
+            counts = closing_line(run("make", "--no-print-directory", "test", limit=TEST_SECONDS))
         except GateError as error:
             counts = closing_line(error.output)
             raise

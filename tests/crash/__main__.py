@@ -8,19 +8,22 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from tests.crash.driver import Report, kill_create, kill_switchover
-from tests.scene import opened
+from tests.scene import Scene, opened
 
 PHASES = {"create": kill_create, "switchover": kill_switchover}
 
 
-def crash(phase: str, kills: int, seed: int) -> Report:
-    """Kill ``phase`` ``kills`` times in a lab of its own; returns what happened."""
-    report = Report(say=lambda text: print(text, flush=True))
+def crash(phase: str, kills: int, seed: int, logs: Path) -> Report:
+    """Kill ``phase`` ``kills`` times in a lab of its own; returns what happened, what the runs said is in ``logs``."""
+    logs.mkdir(parents=True, exist_ok=True)
+    report = Report(say=lambda text: print(text, flush=True), logs=logs)
     report.say(f"killing {phase} {kills} times, seed {seed}")
     with (
         tempfile.TemporaryDirectory(prefix="bluegreen-crash-") as directory,
@@ -31,7 +34,24 @@ def crash(phase: str, kills: int, seed: int) -> Report:
         dead = scene.load.dead_writers()
         if dead:
             report.problem(f"writers {dead} died, the ledger proves nothing")
+        if report.problems:
+            evidence(scene, report)
     return report
+
+
+def evidence(scene: Scene, report: Report) -> None:
+    """Keep what the servers and the gate have logged, and the rows that are there more than once."""
+    shutil.copytree(scene.lab.state / "postgresql-logs", report.logs / "servers", dirs_exist_ok=True)
+    (report.logs / "gate.log").write_text(scene.gate.log(), encoding="utf-8")
+    for writer, n in [key for audit in report.audits for key in audit.duplicated][:5]:
+        for side in ("blue", "green"):
+            with closing(scene.connect(side, scene.blue.database)) as connection, connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT id, at, xmin, ctid, server FROM shop.ledger WHERE writer = %s AND n = %s ORDER BY ctid",
+                    (writer, n),
+                )
+                for row in cursor.fetchall():
+                    report.say(f"      {side} writer {writer} n={n}: {' '.join(str(value) for value in row)}")
 
 
 def summary(phase: str, seed: int, report: Report) -> dict[str, object]:
@@ -54,11 +74,15 @@ def main() -> int:
     parser.add_argument("--phase", choices=sorted(PHASES), required=True)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=None, help="printed; the same seed chooses the same moments")
+    parser.add_argument("--logs", type=Path, default=None, help="where to keep what the runs said")
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
-    report = crash(arguments.phase, arguments.kills, seed)
+    logs = arguments.logs or Path(tempfile.mkdtemp(prefix="bluegreen-crash-logs-"))
+    report = crash(arguments.phase, arguments.kills, seed, logs)
+    if not report.problems and arguments.logs is None:
+        shutil.rmtree(logs)
     for problem in report.problems:
-        print(f"PROBLEM {problem}")
+        print(f"PROBLEM {problem}; what the runs said is in {logs}")
     print(json.dumps(summary(arguments.phase, seed, report)))
     return 1 if report.problems else 0
 

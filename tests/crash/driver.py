@@ -10,15 +10,19 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import psycopg2
 
 from tests.crash.runs import Run, Started
 from tests.lab.auditor import Audit
 from tests.lab.gate import ADMIN_DATABASE
+from tests.playbook import Finished
 from tests.scene import Scene, fenced
 
-WINDOW_REACH = 0.060  # s after the gate is held: the window and what follows it
+WINDOW_REACH = 0.060  # s after the gate is held, or after the other side has opened
+AFTER_OPENING = 0.3  # the share of kills that count from the opening: what follows the window must survive a kill too
 _WINDOW_POLL = 0.001
 _MOST_RUNS = 3
 _MOST_IN_A_ROW = 3
@@ -45,9 +49,15 @@ class Report:
     """What happened; ``problems`` must stay empty."""
 
     say: Callable[[str], None]
+    logs: Path
     kills: list[Kill] = field(default_factory=list)
     audits: list[Audit] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+    def keep(self, what: str, output: str) -> None:
+        """Keep a run's output for whoever looks into a problem."""
+        number = len(list(self.logs.iterdir())) + 1
+        (self.logs / f"{number:03d}-{what}.log").write_text(output, encoding="utf-8")
 
     def killed(self, kill: Kill) -> None:
         """Note a kill."""
@@ -69,13 +79,20 @@ class Report:
 def finish(scene: Scene, report: Report, phase: str) -> None:
     """Run ``phase`` until it succeeds, which the first run after a kill has to; then once more, changing nothing."""
     for attempt in range(1, _MOST_RUNS + 1):
-        finished = scene.playbook.run(phase)
+        finished = play(scene, report, phase)
         if finished.code == 0:
             break
         report.problem(f"{phase}, run {attempt} after the kill, failed: {finished.failure['msg']}")
-    again = scene.playbook.run(phase)
+    again = play(scene, report, phase)
     if again.code != 0 or again.changed != 0:
         report.problem(f"{phase} was run again after it was done and changed {again.changed_tasks}")
+
+
+def play(scene: Scene, report: Report, phase: str, **variables: Any) -> Finished:
+    """Run ``phase`` to its end and keep what it said."""
+    finished = scene.playbook.run(phase, **variables)
+    report.keep(phase, finished.output)
+    return finished
 
 
 # --- create --------------------------------------------------------------------------------------------------------
@@ -128,8 +145,10 @@ def kill_at_random(scene: Scene, report: Report, rng: random.Random, phase: str,
         if not run.ended:
             task, seconds = run.task, time.monotonic() - began
             report.killed(Kill(phase, task, seconds, run.kill(known)))
+            report.keep(f"{phase}-killed", run.finish().output)
             return
     finished = run.finish()
+    report.keep(phase, finished.output)
     report.say(f"      ended by itself before the moment of the kill, exit status {finished.code}")
     if finished.code != 0:
         report.problem(f"{phase} after a kill failed: {finished.failure['msg']}")
@@ -138,7 +157,7 @@ def kill_at_random(scene: Scene, report: Report, rng: random.Random, phase: str,
 def there_and_back(scene: Scene, report: Report) -> None:
     """Verify, switch over, audit green, roll back, audit blue."""
     for phase, serving in (("verify", None), ("switchover", "green"), ("rollback", "blue")):
-        finished = scene.playbook.run(phase)
+        finished = play(scene, report, phase)
         if finished.code != 0:
             report.problem(f"{phase} failed: {finished.failure['msg']}")
             return
@@ -148,7 +167,7 @@ def there_and_back(scene: Scene, report: Report) -> None:
 
 def tear_down(scene: Scene, report: Report) -> None:
     """Remove green and everything that replication made; nothing may be left on blue."""
-    finished = scene.playbook.run("cleanup", aurora_postgresql_delete_green=True)
+    finished = play(scene, report, "cleanup", aurora_postgresql_delete_green=True)
     if finished.code != 0:
         report.problem(f"cleanup failed: {finished.failure['msg']}")
     left = leftovers(scene)
@@ -173,7 +192,7 @@ def leftovers(scene: Scene) -> list[str]:
 
 def kill_switchover(scene: Scene, report: Report, rng: random.Random, kills: int) -> None:
     """Switch over and roll back until the switchover was killed ``kills`` times; rollbacks are killed now and then too."""
-    finished = scene.playbook.run("create")
+    finished = play(scene, report, "create")
     assert finished.code == 0, finished.output
     while sum(kill.phase == "switchover" for kill in report.kills) < kills and not report.problems:
         move(scene, report, rng, "switchover", "green", 1 if rng.random() < 0.7 else 2)
@@ -192,44 +211,54 @@ def move(scene: Scene, report: Report, rng: random.Random, phase: str, serving: 
 
 
 def kill_in_window(scene: Scene, report: Report, rng: random.Random, phase: str) -> None:
-    """Kill a run up to 60 ms after the gate is held or the source is fenced, whichever shows first."""
+    """Kill a run up to 60 ms after the gate is held or the source is fenced, or after the other side has opened."""
     run = Run(scene.playbook, phase)
     began = time.monotonic()
-    with Watch(scene, "blue" if phase == "switchover" else "green") as watch:
+    sides = ("blue", "green") if phase == "switchover" else ("green", "blue")
+    with Watch(scene, *sides) as watch:
+        moment = watch.target_open if rng.random() < AFTER_OPENING else watch.window_open
         known: list[int] = []
-        while not run.ended and not watch.window_open():
+        while not run.ended and not moment():
             if run.task.startswith("Move the traffic"):
                 known = known or run.processes()
             time.sleep(_WINDOW_POLL)
         time.sleep(rng.uniform(0, WINDOW_REACH))
     if run.ended:
         finished = run.finish()
+        report.keep(phase, finished.output)
         report.say(f"      {phase} ended by itself before its window was seen, exit status {finished.code}")
         if finished.code != 0:
             report.problem(f"{phase} failed: {finished.failure['msg']}")
         return
     task, seconds = run.task, time.monotonic() - began
     processes = run.kill(known)
+    report.keep(f"{phase}-killed", run.finish().output)
     report.killed(Kill(phase, task, seconds, processes, state(scene)))
 
 
 class Watch:
-    """Looks at the gate's console and at the source's fence every millisecond, over open connections."""
+    """Looks at the gate's console and at the fences every millisecond, over open connections."""
 
-    def __init__(self, scene: Scene, source: str) -> None:
+    def __init__(self, scene: Scene, source: str, target: str) -> None:
         self._database = scene.blue.database
         self._source = scene.connect(source)
+        self._target = scene.connect(target)
         self._console = console(scene)
 
     def window_open(self) -> bool:
         """Whether the gate is held or the source is fenced."""
         return held(self._console, self._database) or fenced(self._source, self._database)
 
+    def target_open(self) -> bool:
+        """Whether the side that the traffic moves to is open for writers."""
+        return not fenced(self._target, self._database)
+
     def __enter__(self) -> Watch:
         return self
 
     def __exit__(self, *_exc: object) -> None:
         self._source.close()
+        self._target.close()
         self._console.close()
 
 

@@ -190,12 +190,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with ExitStack() as stack:
             stage = set_stage(stack, clock, MOST_WRITERS, options.own_gate)
-            state, before = stage.lab.state, leftovers.beside(stage.lab.state)
+            state = stage.lab.state
             demo = start(stack, clock, stage, sabotage)
             if sabotage is not None:
                 return sabotaged(demo, options.sabotage, sabotage)
             rolled_back, left = deployment(demo)
-        last = leftovers.once_quiet(state, before)
+        last = leftovers.once_quiet(state)
     except (DemoFailed, EngineError, GateError, LoadError, psycopg2.Error) as failure:
         print(f"demo {options.engine}: {failure}", file=sys.stderr, flush=True)
         return 2

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.lab import load_schema
+from tests.lab import demo_leftovers, load_schema
 from tests.lab.auditor import Side
 from tests.lab.gate import Gate
 from tests.lab.lab import Blue, Lab
@@ -81,8 +81,9 @@ def set_stage(stack: ExitStack, clock: Clock, writers: int, own_gate: bool = Fal
     """Start a lab with blue and a gate; all of it ends with ``stack``. Raises EngineError or GateError."""
     lab = stack.enter_context(Lab.start())
     # Whatever is started from here on can be told apart from other labs, and leaves its files where the lab's are.
-    os.environ["BLUEGREEN_LAB_STATE"] = str(lab.state)
-    stack.callback(os.environ.pop, "BLUEGREEN_LAB_STATE", None)
+    stack.enter_context(demo_leftovers.ended_with_this_process(lab.state))
+    os.environ[demo_leftovers.MARK] = str(lab.state)
+    stack.callback(os.environ.pop, demo_leftovers.MARK, None)
     directory = lab.state / "demo"
     directory.mkdir(mode=0o700)
     blue = lab.seed_postgresql(version=SOURCE_VERSION)

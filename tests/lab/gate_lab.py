@@ -211,6 +211,7 @@ class Session:
         self.idle = asyncio.Event()
         self.idle.set()
         self._unanswered = 0
+        self._cut = False
 
     async def run(self, user: str) -> None:
         """Carry messages until the client leaves or the server is lost."""
@@ -222,17 +223,15 @@ class Session:
         try:
             while True:
                 kind, body = await read_message(self.reader)
-                if kind == b"X":
-                    return
+                if kind == b"X" or self._cut:
+                    return  # what a client says after its transaction was lost must not run on its own
                 if self.idle.is_set():
                     await self.gate.let_through(self.database)
-                    while self.server.place != self.gate.config.databases[self.database]:
+                    while answers.done() or self.server.place != self.gate.config.databases[self.database]:
                         await self._leave(answers)
                         await self._attach(user, password)
                         answers = asyncio.create_task(self._answers(self.server))
                         await self.gate.let_through(self.database)
-                    if answers.done():
-                        raise Refused("server closed the connection", "08006")
                     self.idle.clear()
                 if kind in (b"Q", b"S", b"F"):
                     self._unanswered += 1
@@ -254,19 +253,26 @@ class Session:
             self.server.writer.close()
 
     async def _answers(self, server: Server) -> None:
-        """Carry the server's messages to the client and watch for the end of a transaction; cut a client whose server went."""
+        """Carry the server's messages to the client and watch for the end of a transaction.
+
+        A server that goes takes a client's transaction with it; between two transactions the client need not know.
+        """
         try:
             while True:
                 kind, body = await read_message(server.reader)
+                if kind == b"E" and self.idle.is_set():
+                    continue  # the server's last words
                 self.writer.write(message(kind, body))
                 if kind == b"Z":
                     self._unanswered = max(0, self._unanswered - 1)
                     if body == b"I" and not self._unanswered:
                         self.idle.set()
         except (OSError, asyncio.IncompleteReadError):
-            self.idle.set()
-            self.writer.write(error("server closed the connection unexpectedly", "08006"))
-            self.writer.close()
+            if not self.idle.is_set():
+                self._cut = True
+                self.idle.set()
+                self.writer.write(error("server closed the connection unexpectedly", "08006"))
+                self.writer.close()
 
 
 class LabGate:

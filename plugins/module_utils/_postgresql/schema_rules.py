@@ -26,7 +26,7 @@ def database_owners(server: ServerFacts, found: Sequence[DatabaseFacts]) -> Chec
     foreign = [one.database for one in found if not one.database.mine]
     if not foreign:
         return ok(check_id, f"{server.user} has the owner's rights on every database of {server.side}")
-    grants = sorted({f'GRANT "{database.owner}" TO "{server.user}"' for database in foreign})
+    grants = sorted({_grant(database.owner, server.user) for database in foreign})
     return failed(
         check_id,
         f"{server.user} must have the owner's rights on every replicated database of {server.side}, but has not on "
@@ -41,7 +41,7 @@ def table_owners(server: ServerFacts, found: Sequence[DatabaseFacts]) -> Check:
     tables = [(one.database.name, table) for one in found for table in one.tables if not table.settable]
     if not tables:
         return ok(check_id, f"{server.user} can SET ROLE to the owner of every table on {server.side}")
-    grants = sorted({f'GRANT "{table.owner}" TO "{server.user}"' for _database, table in tables})
+    grants = sorted({_grant(table.owner, server.user) for _database, table in tables})
     return failed(
         check_id,
         f"replication applies changes as each table's owner, but on {server.side} {server.user} cannot SET ROLE to the owners "
@@ -218,3 +218,8 @@ def publication_complete(database: str, side: str, publication: Publication | No
         f"database {database} on {side} must publish every table, but its publication {found}",
         "the deployment has to be made anew",
     )
+
+
+def _grant(owner: str, user: str) -> str:
+    owner, user = (name.replace('"', '""') for name in (owner, user))
+    return f'GRANT "{owner}" TO "{user}"'

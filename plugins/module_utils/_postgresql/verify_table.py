@@ -90,7 +90,9 @@ def shapes(conn: Connection) -> dict[TableName, Shape]:
                AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indrelid AND NOT a.attnotnull
                                   AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
              ORDER BY i.indrelid, i.indisprimary DESC, i.indisreplident DESC, i.indexrelid)
-        SELECT n.nspname, c.relname, c.relpersistence = 'p', greatest(c.reltuples, 0)::bigint,
+        SELECT n.nspname, c.relname, c.relpersistence = 'p',
+               -- a table that was never analyzed says 0 rows, however large it is
+               greatest(c.reltuples::bigint, coalesce(pg_catalog.pg_relation_size(c.oid), 0) / 256),
                a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), coalesce(a.attnum = ANY (k.columns), false)
           FROM pg_catalog.pg_class c
           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -8,9 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import shutil
 import socket
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import (
     Endpoint,
+    connect,
     connected,
     execute,
     rows,
@@ -37,6 +36,7 @@ PARAMETERS = {
     "rds.logical_replication": "1",
     "max_replication_slots": "20",
     "max_logical_replication_workers": "8",
+    "max_worker_processes": "16",
     "max_prepared_transactions": "5",
 }
 _PORT = 5432
@@ -54,18 +54,15 @@ class Pair:
 class Servers:
     """Clusters of one writer each; an endpoint's address tells its cluster."""
 
-    def __init__(self) -> None:
-        self._state = Path(tempfile.mkdtemp(prefix="bluegreen-test-"))
-        self._state.chmod(0o711)
-        self.engine = PostgreSQLEngine(self._state)
+    def __init__(self, logs: Path) -> None:
+        self.engine = PostgreSQLEngine(logs)
         self._net = _free_net()
         self._numbers = itertools.count(1)
         self._parameters: dict[str, dict[str, str]] = {}
 
     def close(self) -> None:
-        """End every server and remove its files."""
+        """End every server and remove its data."""
         self.engine.close()
-        shutil.rmtree(self._state, ignore_errors=True)
 
     def blue(self, databases: Sequence[str] = ("shop",), **parameters: str) -> Endpoint:
         """A new cluster with these databases."""
@@ -193,17 +190,15 @@ def everything(*endpoints: Endpoint) -> str:
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Servers]:
-    """The servers of the whole run."""
-    started = Servers()
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """The servers of the whole run; pytest keeps their logs."""
+    started = Servers(tmp_path_factory.mktemp("servers"))
     yield started
     started.close()
 
 
 def hold(endpoint: Endpoint, statement: str, database: str) -> Any:
     """A connection with an open transaction that has run ``statement``; the caller closes it."""
-    from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import connect
-
     conn = connect(endpoint.at(database))
     conn.autocommit = False
     execute(conn, statement)

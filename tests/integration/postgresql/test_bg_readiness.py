@@ -55,7 +55,7 @@ def test_a_sound_blue_is_ready_and_looking_changes_nothing(servers: Servers, run
 
 
 def test_everything_that_is_wrong_is_told_at_once(servers: Servers, run_module: RunModule) -> None:
-    blue = servers.blue(("shop", "foreign"), **{"max_replication_slots": "2", "max_logical_replication_workers": "1"})
+    blue = servers.blue(("shop", "theirs"), max_replication_slots="2", max_logical_replication_workers="1")
     run(
         blue,
         "CREATE TABLE bare (a int)",
@@ -71,7 +71,7 @@ def test_everything_that_is_wrong_is_told_at_once(servers: Servers, run_module: 
         "ALTER ROLE rogue SET default_transaction_read_only = off",
         "GRANT CREATE ON SCHEMA public TO rogue",
         "SET ROLE rogue; CREATE TABLE rogues (a int PRIMARY KEY); RESET ROLE",
-        "ALTER DATABASE foreign OWNER TO rogue",
+        "ALTER DATABASE theirs OWNER TO rogue",
         "REVOKE rogue FROM CURRENT_USER",
         database="shop",
     )

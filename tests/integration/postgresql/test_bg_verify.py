@@ -101,19 +101,21 @@ def test_every_kind_of_table_is_proved_equal_across_versions(pair: Pair, run_mod
 def test_each_row_that_is_changed_missing_or_too_much_is_found_and_the_module_fails(
     pair: Pair, run_module: RunModule
 ) -> None:
-    with on_green(
-        pair,
-        "UPDATE plain SET v = 'spoiled' WHERE id = 777",
-        "DELETE FROM plain WHERE id = 888",
-        "INSERT INTO plain VALUES (9999, 'nobody wrote this')",
-        undo=(
-            "UPDATE plain SET v = 'row 777' WHERE id = 777",
-            "INSERT INTO plain VALUES (888, 'row 888')",
-            "DELETE FROM plain WHERE id = 9999",
+    with (
+        on_green(
+            pair,
+            "UPDATE plain SET v = 'spoiled' WHERE id = 777",
+            "DELETE FROM plain WHERE id = 888",
+            "INSERT INTO plain VALUES (9999, 'nobody wrote this')",
+            undo=(
+                "UPDATE plain SET v = 'row 777' WHERE id = 777",
+                "INSERT INTO plain VALUES (888, 'row 888')",
+                "DELETE FROM plain WHERE id = 9999",
+            ),
         ),
+        pytest.raises(ModuleFailed) as failed,
     ):
-        with pytest.raises(ModuleFailed) as failed:
-            run_module("bg_verify", **options(pair))
+        run_module("bg_verify", **options(pair))
     assert "public.plain differs in 3 rows" in failed.value.msg
     assert failed.value.result["verified"] is False
     plain = next(table for table in failed.value.result["tables"] if table["table"] == "plain")
@@ -139,10 +141,12 @@ def test_a_row_doubled_where_only_green_lost_its_key_is_found(pair: Pair) -> Non
     with on_green(
         pair,
         "ALTER TABLE plain DROP CONSTRAINT plain_pkey",
+        "ALTER TABLE plain REPLICA IDENTITY FULL",
         "INSERT INTO plain VALUES (1, 'row 1')",
         undo=(
             "DELETE FROM plain WHERE ctid = (SELECT max(ctid) FROM plain WHERE id = 1)",
             "ALTER TABLE plain ADD PRIMARY KEY (id)",
+            "ALTER TABLE plain REPLICA IDENTITY DEFAULT",
         ),
     ):
         found = proofs(pair)["plain"]
@@ -187,10 +191,10 @@ def load(pair: Pair) -> Iterator[list[int]]:
 
 def test_under_load_nothing_is_called_different_and_a_fault_is_still_found(pair: Pair) -> None:
     with load(pair) as written:
-        for _ in range(3):
-            assert {name: (proof.equal, proof.error) for name, proof in proofs(pair).items()} == {
-                name: (True, None) for name in NAMES_OF_TABLES
-            }
+        for _turn in range(3):
+            assert {name: (proof.equal, proof.error) for name, proof in proofs(pair).items()} == dict.fromkeys(
+                NAMES_OF_TABLES, (True, None)
+            )
         undo = ("UPDATE by_index SET b = NULL WHERE a = 1", "DELETE FROM keyless WHERE v = 'a ghost'")
         with on_green(
             pair, "UPDATE by_index SET b = 'x' WHERE a = 1", "INSERT INTO keyless VALUES ('a ghost', 0)", undo=undo
@@ -218,13 +222,8 @@ def test_under_load_nothing_is_called_different_and_a_fault_is_still_found(pair:
             "query would be affected by row-level security policy",
         ),
         (
-            [
-                "CREATE ROLE keeper",
-                "GRANT keeper TO CURRENT_USER WITH INHERIT FALSE",
-                "GRANT CREATE ON SCHEMA public TO keeper",
-            ]
-            + ["ALTER TABLE nothing OWNER TO keeper"],
-            ["SET ROLE keeper; ALTER TABLE nothing OWNER TO shop_admin", "DROP OWNED BY keeper", "DROP ROLE keeper"],
+            ["REVOKE SELECT ON nothing FROM CURRENT_USER"],
+            ["GRANT SELECT ON nothing TO CURRENT_USER"],
             "nothing",
             "permission denied for table nothing",
         ),
@@ -234,13 +233,8 @@ def test_under_load_nothing_is_called_different_and_a_fault_is_still_found(pair:
 def test_a_table_that_cannot_be_compared_is_said_so_and_never_equal(
     pair: Pair, run_module: RunModule, statements: list[str], undo: list[str], table: str, error: str
 ) -> None:
-    if "keeper" in str(undo):
-        undo = ["GRANT keeper TO CURRENT_USER WITH SET TRUE", "GRANT shop_admin TO keeper", *undo]
-        statements = [*statements[:-1], "GRANT keeper TO CURRENT_USER WITH SET TRUE", statements[-1]]
-        pytest.importorskip("psycopg2")
-    with on_green(pair, *statements, undo=tuple(undo)):
-        with pytest.raises(ModuleFailed) as failed:
-            run_module("bg_verify", **options(pair))
+    with on_green(pair, *statements, undo=tuple(undo)), pytest.raises(ModuleFailed) as failed:
+        run_module("bg_verify", **options(pair))
     found = {one["table"]: one for one in failed.value.result["tables"]}
     assert (found[table]["equal"], found[table]["different"]) == (False, 0)
     assert "could not be compared" in found[table]["error"] and error in found[table]["error"]

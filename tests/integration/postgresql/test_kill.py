@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +17,9 @@ KILLS = 3
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("phase", ["create", "switchover"])
-def test_a_phase_that_was_killed_is_finished_by_running_it_again(phase: str) -> None:
+def test_a_phase_that_was_killed_is_finished_by_running_it_again(phase: str, tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(1_000_000)
-    report = crash(phase, KILLS, seed)
+    report = crash(phase, KILLS, seed, tmp_path)
     assert not report.problems, f"seed {seed}"
     assert sum(kill.phase == phase for kill in report.kills) == KILLS, f"seed {seed}"
     assert report.audits and all(audit.acknowledged > 0 for audit in report.audits), f"seed {seed}"

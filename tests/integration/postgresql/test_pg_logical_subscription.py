@@ -84,7 +84,7 @@ class Writers:
         while not self._stop.is_set():
             with suppress(BlueGreenError, psycopg2.Error), closing(connect(self._endpoint)) as conn:
                 conn.autocommit = False
-                for _ in range(50):
+                for _turn in range(50):
                     n += 1
                     with conn.cursor() as cursor:
                         cursor.execute("INSERT INTO ledger (writer, n) VALUES (%s, %s)", (writer, n))
@@ -485,7 +485,7 @@ def test_a_subscription_that_stopped_at_an_error_is_reported_and_goes_on_when_me
 
 
 def _until_stopped(pair: Pair) -> None:
-    for _ in range(100):
+    for _attempt in range(100):
         step("running", pair.names, pair.blue, pair.green)
         time.sleep(0.1)
 
@@ -508,7 +508,7 @@ def test_status_is_an_error_when_the_slot_is_gone_and_never_a_lag_of_zero(server
     pair = replicated(servers, clean, NAMES.deployment_id)
     step("stopped", NAMES, clean, pair.green)
     slot = NAMES.slot("forward", "shop")
-    for _ in range(100):
+    for _attempt in range(100):
         if run(clean, f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'") == [(False,)]:
             break
         time.sleep(0.05)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -60,13 +61,43 @@ def test_a_living_process_of_the_lab_is_found_by(how: str, tmp_path: Path) -> No
     process.wait()
 
 
-def test_a_gate_directory_beside_the_state_is_a_file_left_over(tmp_path: Path) -> None:
+def test_the_labs_directory_and_what_is_in_it_is_left_over(tmp_path: Path) -> None:
     state = tmp_path / "lab"
-    before = leftovers.beside(state)
-    assert leftovers.files(state, before) == []
-    state.mkdir()
-    (tmp_path / "bluegreen-gate-x").mkdir()
-    assert leftovers.files(state, before) == [f"directory {state}", f"file {tmp_path}/bluegreen-gate-x"]
+    assert leftovers.files(state) == []
+    (state / "gate").mkdir(parents=True)
+    assert leftovers.once_quiet(state, seconds=0) == [f"file {state}", f"file {state}/gate"]
+
+
+PARENT = """
+import os, pathlib, subprocess, sys, time
+from tests.lab.demo_leftovers import MARK, ended_with_this_process
+state = pathlib.Path(sys.argv[1])
+with ended_with_this_process(state):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=os.environ | {MARK: str(state)})
+    print(child.pid, flush=True)
+    time.sleep(60 if sys.argv[2] == "killed" else 0)
+"""
+
+
+@pytest.mark.parametrize("how", ["killed", "ended"])
+def test_only_when_the_demo_is_killed_its_children_are(how: str, tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path), how], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    if how == "killed":
+        parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + (10 if how == "killed" else 1)
+    while (left := leftovers.processes(tmp_path)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if how == "killed":
+        assert left == []
+    else:
+        os.kill(child, signal.SIGKILL)
+        assert [one.split()[1] for one in left] == [str(child)]
 
 
 @pytest.mark.parametrize("name", sorted(SABOTAGES))
