@@ -87,7 +87,10 @@ def install_collection(private: Path) -> None:
     (archive,) = private.glob("bluegreen-aws-*.tar.gz")
     target = private / "requirements_collections"
     install = [*galaxy, "install", str(archive), "--no-deps", "--offline", "-p", str(target)]
-    subprocess.run(install, check=True, capture_output=True)
+    # without this checkout in the search path, which galaxy would take for an installed copy
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    subprocess.run(install, check=True, capture_output=True, env=bare)
+    assert (target / "ansible_collections" / "bluegreen" / "aws" / "playbooks" / PLAYBOOK).is_file()
 
 
 @pytest.fixture(scope="module", name="created")

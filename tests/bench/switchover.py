@@ -60,6 +60,7 @@ class Result:
     lost: frozenset[Key]
     duplicated: frozenset[Key]
     findings: tuple[str, ...]
+    timeline: tuple[str, ...] = ()
 
     def line(self, number: int) -> str:
         """Return the move as a line of the table."""
@@ -92,6 +93,8 @@ def bench(engine: str, runs: int, rate: float) -> int:
     except (BenchFailed, EngineError, GateError, LoadError, psycopg2.Error) as failure:
         print(f"bench switchover {engine}: {failure}", file=sys.stderr, flush=True)
         return 2
+    slowest = max(range(runs), key=lambda number: results[number].window)
+    print("\n".join((f"slowest: run {slowest + 1}", *results[slowest].timeline)), flush=True)
     for finding in sorted({finding for result in results for finding in result.findings}):
         print(f"PROBLEM {finding}")
     print(json.dumps(summary(engine, results)), flush=True)
@@ -149,6 +152,7 @@ def move(stage: Stage, load: Load, state: str) -> Result:
         lost=frozenset(found.lost),
         duplicated=frozenset(found.duplicated),
         findings=tuple(found.findings()),
+        timeline=tuple(f"{entry['offset_ms'] or 0.0:+10.1f} ms  {entry['event']}" for entry in result["timeline"]),
     )
 
 

@@ -151,7 +151,7 @@ def test_writers_survive_the_loss_of_sessions_writers_and_the_server(
 ) -> None:
     blue = shop()
     with Load.start(tmp_path, endpoint(lab, blue, password), WRITERS, rate=150, seed=5) as load:
-        for _ in range(10):
+        for _time in range(10):
             execute(lab, blue, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{APP}'")
             time.sleep(0.1)
         lab.faults.kill(f"{blue.cluster}-1")

@@ -25,7 +25,13 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import subscription
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint, connect, rows, value
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import (
+    Endpoint,
+    connect,
+    execute,
+    rows,
+    value,
+)
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.side import SequencePolicy
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.side import pair as sides
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates import Gates
@@ -293,8 +299,6 @@ def test_a_fence_left_by_a_run_that_died_is_carried_on_by_a_switchover(home: Pai
 def test_a_run_that_dies_while_it_drops_the_subscription_applies_nothing_twice(
     home: Pair, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    execute = subscription.execute
-
     def dies_after_drop(conn: Connection, statement: Any, parameters: Any = None) -> None:
         execute(conn, statement, parameters)
         if "DROP SUBSCRIPTION" in str(statement) and conn.info.dbname == "shop":
@@ -306,7 +310,7 @@ def test_a_run_that_dies_while_it_drops_the_subscription_applies_nothing_twice(
         monkeypatch.context() as patch,
         pytest.raises(BlueGreenError, match="green serves and no write is lost"),
     ):
-        patch.setattr(subscription, "execute", dies_after_drop)
+        patch.setattr(f"{subscription.__name__}.execute", dies_after_drop)
         switch_here(home)
     assert acknowledged
     time.sleep(6)  # a subscription that goes on is started again within wal_retrieve_retry_interval, 5 s
