@@ -306,6 +306,8 @@ def main() -> int:
     if not arguments.gates and not arguments.all:
         parser.error("name a gate, or --all")
 
+    # Started in the background of a shell, this process ignores interrupts, and so would what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     counts = closing_line("")
 
     def gate_tests() -> None:

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ import pytest
 
 from tests.lab.lab import Blue, Lab
 from tests.playbook import environment
-from tests.scene import DEPLOYMENT, shop_variables
+from tests.scene import DEPLOYMENT, connect, shop_variables
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK = "aurora_postgresql.yml"
@@ -77,7 +78,10 @@ def _controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller
     shutil.copytree(ROOT / "examples" / "awx", private / "project")
     install_collection(private)
     with Lab.start() as lab:
-        yield Controller(private, lab, lab.seed_postgresql(readers=0))
+        blue = lab.seed_postgresql(readers=0)
+        with closing(connect(lab, blue, blue.cluster, blue.database)) as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE goods (id int PRIMARY KEY)")
+        yield Controller(private, lab, blue)
 
 
 def install_collection(private: Path) -> None:
@@ -95,7 +99,7 @@ def install_collection(private: Path) -> None:
 
 @pytest.fixture(scope="module", name="created")
 def _created(controller: Controller) -> Job:
-    return controller.launch(bluegreen_phases=["create"])
+    return controller.launch()
 
 
 def test_the_project_runs_the_collections_playbook(created: Job) -> None:
@@ -107,7 +111,7 @@ def test_artifacts_carry_identifiers_only(created: Job, controller: Controller) 
         "aurora_postgresql_deployment_id": DEPLOYMENT,
         "aurora_postgresql_source_db_cluster_identifier": controller.blue.cluster,
         "aurora_postgresql_green_db_cluster_identifier": DEPLOYMENT,
-        "aurora_postgresql_outcome": "created",
+        "aurora_postgresql_outcome": "verified",
     }
 
 

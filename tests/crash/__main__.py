@@ -60,6 +60,7 @@ def summary(phase: str, seed: int, report: Report) -> dict[str, object]:
         "crash": phase,
         "seed": seed,
         "kills": sum(kill.phase == phase for kill in report.kills),
+        "in_window": sum(kill.in_window for kill in report.kills),
         "audits": len(report.audits),
         "acknowledged": max((audit.acknowledged for audit in report.audits), default=0),
         "lost": sum(len(audit.lost) for audit in report.audits),

@@ -22,8 +22,11 @@ from tests.playbook import Finished
 from tests.scene import Scene, fenced
 
 WINDOW_REACH = 0.060  # s after the gate is held, or after the other side has opened
+RESUME_REACH = 3.0  # s after the task of a run that finds the window open: the module starts, looks, and goes on
 AFTER_OPENING = 0.3  # the share of kills that count from the opening: what follows the window must survive a kill too
 _WINDOW_POLL = 0.001
+_PROCESSES_POLL = 0.25  # the module's process starts some time after its task
+_TASK = "Move the traffic"
 _MOST_RUNS = 3
 _MOST_IN_A_ROW = 3
 
@@ -37,6 +40,11 @@ class Kill:
     seconds: float
     processes: int
     state: str = ""
+
+    @property
+    def in_window(self) -> bool:
+        """Whether clients could write nowhere at that moment."""
+        return "held" in self.state or self.state.count("closed") == 2
 
     def __str__(self) -> str:
         """The kill as a line of the report."""
@@ -211,18 +219,26 @@ def move(scene: Scene, report: Report, rng: random.Random, phase: str, serving: 
 
 
 def kill_in_window(scene: Scene, report: Report, rng: random.Random, phase: str) -> None:
-    """Kill a run up to 60 ms after the gate is held or the source is fenced, or after the other side has opened."""
+    """Kill a run up to 60 ms after the gate is held or the source is fenced, or after the other side has opened.
+
+    A run that goes on from an earlier kill finds the window open: it is killed somewhere in its task.
+    """
     run = Run(scene.playbook, phase)
     began = time.monotonic()
     sides = ("blue", "green") if phase == "switchover" else ("green", "blue")
     with Watch(scene, *sides) as watch:
+        resumed = watch.window_open()
         moment = watch.target_open if rng.random() < AFTER_OPENING else watch.window_open
         known: list[int] = []
-        while not run.ended and not moment():
-            if run.task.startswith("Move the traffic"):
-                known = known or run.processes()
+        looked = 0.0
+        while not run.ended:
+            moving = run.task.startswith(_TASK)
+            if moving and time.monotonic() - looked > _PROCESSES_POLL:
+                known, looked = run.processes(), time.monotonic()
+            if moving and (resumed or moment()):
+                break
             time.sleep(_WINDOW_POLL)
-        time.sleep(rng.uniform(0, WINDOW_REACH))
+        time.sleep(rng.uniform(0, RESUME_REACH if resumed else WINDOW_REACH))
     if run.ended:
         finished = run.finish()
         report.keep(phase, finished.output)

@@ -74,6 +74,9 @@ def tell(story: Story) -> None:
     story.look("in sync")
     story.run("check switchover", "switchover", options=CHECK)
     story.look("after check switchover")
+    with cut_from_blue(scene):
+        story.runs["green unreachable"] = scene.playbook.run("switchover", options=LOUD)
+    story.look("after green unreachable")
     story.run("switchover", "switchover")
     story.audits["switchover"] = scene.audit("green")
     story.run("switchover again", "switchover")
@@ -87,6 +90,17 @@ def tell(story: Story) -> None:
     story.run("delete", "cleanup", options=("-e", "aurora_postgresql_delete_green=true", *LOUD))
     story.run("delete again", "cleanup", aurora_postgresql_delete_green=True)
     story.look("end")
+
+
+@contextmanager
+def cut_from_blue(scene: Scene) -> Iterator[None]:
+    """Blue's server cannot reach green's; clients can."""
+    found = scene.lab.client("rds").describe_db_clusters(DBClusterIdentifier=DEPLOYMENT)["DBClusters"][0]
+    scene.lab.faults.link(found["Endpoint"], "cut", "replication")
+    try:
+        yield
+    finally:
+        scene.lab.faults.link(found["Endpoint"], "none", "replication")
 
 
 def tags(scene: Scene) -> list[str]:
@@ -140,6 +154,16 @@ def test_check_mode_before_create_changes_nothing_and_predicts(story: Story) -> 
 def test_check_mode_of_the_switchover_changes_nothing_and_predicts(story: Story) -> None:
     assert story.seen["after check switchover"] == story.seen["in sync"]
     assert story.runs["check switchover"].changed > 0
+
+
+def test_green_not_reachable_from_blue_is_one_sentence_and_changes_nothing(story: Story) -> None:
+    run = story.runs["green unreachable"]
+    assert run.code != 0
+    message = run.failure["msg"]
+    assert "green" in message and "reach" in message, message
+    assert "\n" not in message and message.endswith("."), message
+    assert "Traceback" not in run.output
+    assert story.seen["after green unreachable"] == story.seen["in sync"]
 
 
 def test_green_has_the_version_that_was_asked_for(story: Story) -> None:
