@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ from typing import Any
 from conftest import collections_root
 
 NAME = "bluegreen.aws.aurora_postgresql"
+_PR_SET_PDEATHSIG = 1
 _RECAP = re.compile(r"^localhost +: ok=\d+ +changed=(\d+) +unreachable=0 +failed=(\d+)", re.MULTILINE)
 _FATAL = re.compile(r"^fatal: \[localhost\]: FAILED! => (?P<result>\{.*?^\}|\{.*?\}$)", re.MULTILINE | re.DOTALL)
 _TASK = re.compile(r"^TASK \[(?P<name>.*)\] \*+$", re.MULTILINE)
@@ -85,6 +88,7 @@ class Playbook:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=_end_with_the_parent,
         )
 
     def run(self, *phases: str, options: tuple[str, ...] = (), **variables: Any) -> Finished:
@@ -98,6 +102,11 @@ class Playbook:
         finished = self.run(*phases, options=options, **variables)
         assert finished.code == 0, finished.output
         return finished
+
+
+def _end_with_the_parent() -> None:
+    """Have the kernel ask the playbook to end when the program that started it is gone; called between fork and exec."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def environment(lab: Mapping[str, str]) -> dict[str, str]:

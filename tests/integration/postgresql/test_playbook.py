@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
+from psycopg2.extensions import parse_dsn
 
 from tests.crash.driver import leftovers
 from tests.lab.auditor import Audit
@@ -41,10 +43,12 @@ class Story:
     seen: dict[str, dict[str, Any]] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
     command_lines: set[bytes] = field(default_factory=set)
+    replication_passwords: set[str] = field(default_factory=set)
 
     def run(self, name: str, *phases: str, options: tuple[str, ...] = LOUD, **variables: Any) -> None:
         """Run the playbook; every run of the story is meant to succeed."""
         self.runs[name] = self.scene.playbook.succeed(*phases, options=options, **variables)
+        self.replication_passwords |= replication_passwords(self.scene)
 
     def look(self, name: str) -> None:
         """Keep what blue and AWS look like now."""
@@ -115,6 +119,21 @@ def tags(scene: Scene) -> list[str]:
         ),
     ]
     return [json.dumps(client.list_tags_for_resource(ResourceName=name)["TagList"]) for name in resources]
+
+
+def replication_passwords(scene: Scene) -> set[str]:
+    """The random passwords inside the subscriptions of all servers, which only a superuser can read."""
+    found: set[str] = set()
+    for path in scene.lab.state.glob("*/*/s/.s.PGSQL.*[0-9]"):
+        with (
+            closing(
+                psycopg2.connect(host=str(path.parent), port=path.suffix[1:], user="rdsadmin", dbname="postgres")
+            ) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("SELECT subconninfo FROM pg_subscription")
+            found |= {parse_dsn(conninfo)["password"] for (conninfo,) in cursor.fetchall()}
+    return found
 
 
 @contextmanager
@@ -211,7 +230,12 @@ def secrets_of(story: Story) -> dict[str, str]:
         "the master user's password": scene.blue.password,
         "the gate's password": scene.gate.admin_password,
         "the AWS secret key": scene.lab.env["AWS_SECRET_ACCESS_KEY"],
+        **{f"replication password {number}": p for number, p in enumerate(story.replication_passwords)},
     }
+
+
+def test_every_direction_of_replication_had_a_password_of_its_own(story: Story) -> None:
+    assert len(story.replication_passwords) == 3  # create, switchover and rollback subscribe
 
 
 def test_no_secret_is_in_the_output_at_the_highest_verbosity(story: Story) -> None:
