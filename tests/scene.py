@@ -122,7 +122,7 @@ def fingerprint(lab: Lab, blue: Blue) -> dict[str, Any]:
             "relations": column(
                 "SELECT oid::regclass FROM pg_class WHERE relnamespace >= 16384 AND relkind IN ('r', 'p', 'S')"
             ),
-            "roles": column("SELECT rolname || rolcanlogin || rolreplication FROM pg_roles"),
+            "roles": column("SELECT rolname || rolcanlogin FROM pg_roles"),
             "memberships": column("SELECT roleid::regrole || ' to ' || member::regrole FROM pg_auth_members"),
             "databases": column("SELECT datname || coalesce(datacl::text, '') FROM pg_database"),
             "settings": column(

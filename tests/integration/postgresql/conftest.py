@@ -170,7 +170,7 @@ UNION ALL SELECT 'slot', slot_name, restart_lsn IS NULL || '' FROM pg_replicatio
 UNION ALL SELECT 'subscription', subname, subenabled || '/' || subslotname FROM pg_subscription
 UNION ALL SELECT 'prepared', gid, '' FROM pg_prepared_xacts
 UNION ALL SELECT 'database', datname, datacl::text FROM pg_database
-UNION ALL SELECT 'role', rolname, rolreplication || '/' || rolcanlogin FROM pg_roles
+UNION ALL SELECT 'role', rolname, rolcanlogin::text FROM pg_roles
 UNION ALL SELECT 'publication', pubname, current_database() FROM pg_publication
 UNION ALL SELECT 'relation', relname, relnamespace::regnamespace::text FROM pg_class WHERE oid >= 16384
 ORDER BY 1, 2, 3

@@ -21,5 +21,5 @@ def test_a_phase_that_was_killed_is_finished_by_running_it_again(phase: str, tmp
     seed = random.SystemRandom().randrange(1_000_000)
     report = crash(phase, KILLS, seed, tmp_path)
     assert not report.problems, f"seed {seed}"
-    assert sum(kill.phase == phase for kill in report.kills) == KILLS, f"seed {seed}"
+    assert sum(kill.phase == phase for kill in report.kills) >= KILLS, f"seed {seed}"
     assert report.audits and all(audit.acknowledged > 0 for audit in report.audits), f"seed {seed}"

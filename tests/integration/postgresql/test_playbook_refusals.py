@@ -214,3 +214,20 @@ def test_a_phase_that_needs_green_says_so(shop: Shop, phase: str) -> None:
 def test_cleanup_of_what_never_was_changes_nothing(shop: Shop, tmp_path: Path) -> None:
     finished = shop.playbook.succeed("cleanup", aurora_postgresql_delete_green=True)
     assert finished.changed == 0
+
+
+def test_create_goes_on_from_a_green_without_instances(shop: Shop) -> None:
+    shop.lab.faults.fail("CreateDBInstance", "InsufficientDBInstanceCapacity")
+    assert "InsufficientDBInstanceCapacity" in shop.playbook.run("create").failure["msg"]
+    assert "writer missing" in shop.playbook.run("verify").failure["msg"]
+    assert "writer missing" in shop.playbook.run("cleanup").failure["msg"]
+    assert shop.playbook.succeed().changed > 0
+    shop.playbook.succeed("cleanup", aurora_postgresql_delete_green=True)
+
+
+def test_cleanup_deletes_a_green_without_instances(shop: Shop) -> None:
+    before = fingerprint(shop.lab, shop.blue)
+    shop.lab.faults.fail("CreateDBInstance", "InsufficientDBInstanceCapacity")
+    assert "InsufficientDBInstanceCapacity" in shop.playbook.run("create").failure["msg"]
+    shop.playbook.succeed("cleanup", aurora_postgresql_delete_green=True)
+    assert fingerprint(shop.lab, shop.blue) == before
