@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Fragments C(bluegreen.aws.deployment), C(.wait), C(.connections) and C(.attributes)."""
+    """Fragments C(bluegreen.aws.deployment), C(.wait), C(.connections), C(.expected_differences) and C(.attributes)."""
 
     DOCUMENTATION = r"""
 options:
@@ -82,6 +82,27 @@ options:
     description: The connection to green, the copy that will serve production next. The same sub-options as O(blue).
     type: dict
     suboptions: *connection
+"""
+
+    EXPECTED_DIFFERENCES = r"""
+options:
+  expected_differences:
+    description: What was changed on green on purpose, so that it is not taken for a fault.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      object:
+        description: The table or other object, as C(schema.name) or C(database.schema.name) with shell wildcards.
+        type: str
+        required: true
+      columns:
+        description:
+          - The columns of the table that may differ or be on one side only, with shell wildcards.
+          - When left out, the whole object may differ or be on one side only.
+        type: list
+        elements: str
+        default: []
 """
 
     ATTRIBUTES = r"""

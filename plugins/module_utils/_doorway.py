@@ -48,6 +48,19 @@ def wait_options(timeout: int, delay: float = 10.0) -> dict[str, Any]:
     }
 
 
+def expected_differences_option() -> dict[str, Any]:
+    """What was changed on green on purpose, the same everywhere; read it with ``ExpectedDifferences.of``."""
+    return {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "object": {"type": "str", "required": True},
+            "columns": {"type": "list", "elements": "str", "default": []},
+        },
+    }
+
+
 def connection_options(**overrides: Any) -> dict[str, Any]:
     """One side's connection, the same sub-options everywhere; ``overrides`` go to the option itself (``required``)."""
     return {
