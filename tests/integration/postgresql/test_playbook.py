@@ -23,6 +23,7 @@ from psycopg2.extensions import parse_dsn
 
 from tests.crash.driver import leftovers
 from tests.lab.auditor import Audit
+from tests.lab.lab import Lab
 from tests.playbook import Finished
 from tests.scene import DEPLOYMENT, TARGET_VERSION, Scene, fingerprint, opened
 
@@ -59,7 +60,7 @@ class Story:
 def _story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     with opened(tmp_path_factory.mktemp("story"), SEED) as scene:
         story = Story(scene)
-        with watched_command_lines(story.command_lines):
+        with watched_command_lines(scene.lab, story.command_lines):
             tell(story)
         assert not scene.load.dead_writers()
         yield story
@@ -137,17 +138,23 @@ def replication_passwords(scene: Scene) -> set[str]:
 
 
 @contextmanager
-def watched_command_lines(seen: set[bytes]) -> Iterator[None]:
-    """Add every command line of the machine to ``seen``, as `ps` would show it, fifty times a second."""
+def watched_command_lines(lab: Lab, seen: set[bytes]) -> Iterator[None]:
+    """Add every command line of what runs on ``lab`` to ``seen``, as `ps` would show it, fifty times a second.
+
+    A process is left out only when its environment shows that it belongs to somebody else on this machine.
+    """
+    mine = f"BLUEGREEN_LAB_STATE={lab.state}".encode()
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.02):
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
-                    seen.add(path.read_bytes())
-                except (FileNotFoundError, ProcessLookupError):
-                    continue  # ended meanwhile
+                    around = path.with_name("environ").read_bytes()
+                    if not around or mine in around.split(b"\0"):
+                        seen.add(path.read_bytes())
+                except (FileNotFoundError, ProcessLookupError, PermissionError):
+                    continue  # ended meanwhile, or another user's
 
     thread = threading.Thread(target=watch)
     thread.start()
