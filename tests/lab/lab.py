@@ -85,8 +85,20 @@ class Faults:
         """An operation is not allowed any more, as without its IAM permission."""
         self.turn("deny", operation=operation)
 
+    def quota(self, name: str, room: int) -> None:
+        """Leave room for so many more in a quota of the account, such as DBClusters."""
+        self.turn("quota", name=name, room=room)
+
+    def announce(self, cluster: str, action: str = "system-update", seconds: float | None = None) -> None:
+        """Announce maintenance of a cluster, in some seconds or at no time in particular."""
+        self.turn("announce", cluster=cluster, action=action, seconds=seconds)
+
+    def caller(self, arn: str) -> None:
+        """Have every call come from the session of a role."""
+        self.turn("caller", arn=arn)
+
     def clear(self) -> None:
-        """Take back what `throttle`, `fail`, `deny` and `delay` did."""
+        """Take back what `throttle`, `fail`, `deny`, `delay`, `quota`, `announce` and `caller` did."""
         self.turn("clear")
 
     def delay(self, state: str, seconds: float) -> None:

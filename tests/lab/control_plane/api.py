@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.lab.control_plane import (
+    account,
     clusters,
     events,
     failover,
@@ -15,26 +16,21 @@ from tests.lab.control_plane import (
     modify,
     parameter_groups,
     parameters,
+    proxies,
     snapshots,
     stop_start,
     subnet_groups,
     tags,
     versions,
 )
-from tests.lab.control_plane.common import page
-from tests.lab.control_plane.plane import Call, Handler
-from tests.lab.control_plane.records import Shape
-
-
-def _no_pending_maintenance(call: Call) -> Shape:
-    """DescribePendingMaintenanceActions: there never is one."""
-    return page(call, "PendingMaintenanceActions", [])
+from tests.lab.control_plane.plane import Handler
 
 
 def operations() -> Mapping[str, Handler]:
     """Return the handler of every operation, by the operation's name."""
-    found: dict[str, Handler] = {"DescribePendingMaintenanceActions": _no_pending_maintenance}
+    found: dict[str, Handler] = {}
     for topic in (
+        account,
         clusters,
         events,
         failover,
@@ -42,6 +38,7 @@ def operations() -> Mapping[str, Handler]:
         modify,
         parameter_groups,
         parameters,
+        proxies,
         snapshots,
         stop_start,
         subnet_groups,

@@ -48,6 +48,11 @@ class Faults:
         """The operation is not allowed any more, as without the IAM permission."""
         self._add(Rule(operation, "AccessDenied", "", calls=FOREVER))
 
+    def denied(self) -> set[str]:
+        """Return the operations that are denied for good."""
+        with self._lock:
+            return {rule.operation for rule in self._rules if rule.code == "AccessDenied" and rule.calls == FOREVER}
+
     def clear(self) -> None:
         """Take all rules back."""
         with self._lock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from tests.lab.control_plane import account, identity
 from tests.lab.control_plane.common import find_cluster, find_instance
 from tests.lab.control_plane.errors import ApiError
 from tests.lab.control_plane.failover import kill
@@ -31,17 +32,20 @@ class Knobs:
 
     def __init__(self, plane: ControlPlane, stop: Callable[[], None]) -> None:
         """Make the knobs of a control plane; `stop` ends the lab."""
-        self._plane = plane
+        self.plane = self._plane = plane
         self.faults = faults = plane.faults
         self._knobs: Mapping[str, Knob] = {
             "throttle": faults.throttle,
             "fail": faults.fail,
             "deny": faults.deny,
+            "announce": self._announce,
+            "caller": lambda arn: identity.set_caller(plane, arn),
             "clear": self._clear,
             "delay": plane.clock.set_delay,
             "kill": self._kill,
             "link": self._link,
             "maintenance": self._maintenance,
+            "quota": self._quota,
             "status": self._status,
             "stop": stop,
         }
@@ -56,9 +60,19 @@ class Knobs:
             raise ValueError(exc.message) from None
 
     def _clear(self) -> None:
-        """Take back the faults of the API and the delays of states."""
+        """Take back the faults of the API, the delays of states, quotas, announced maintenance and the caller."""
         self._plane.faults.clear()
         self._plane.clock.reset()
+        self._plane.caller = None
+        account.clear(self._plane)
+
+    def _quota(self, name: str, room: int, region: str = DEFAULT_REGION) -> None:
+        account.set_quota(self._plane, region, name, room)
+
+    def _announce(
+        self, cluster: str, action: str = "system-update", seconds: float | None = None, region: str = DEFAULT_REGION
+    ) -> None:
+        account.announce(self._plane, region, cluster, action, seconds)
 
     def _kill(self, instance: str, restart: bool = True, region: str = DEFAULT_REGION) -> None:
         with self._plane.lock:

@@ -32,6 +32,7 @@ class ControlPlane:
         self.jobs = Jobs()
         self.faults = Faults()
         self.lock = threading.RLock()
+        self.caller: str | None = None  # the ARN of whoever calls, when it is not the lab's own user
         self._regions: dict[str, Region] = {}
         self._versions = [version for engine in engines.values() for version in engine.versions()]
 

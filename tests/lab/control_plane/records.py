@@ -144,6 +144,15 @@ class SubnetGroup:
 
 
 @dataclass
+class Proxy:
+    """An RDS Proxy and the cluster that it is in front of."""
+
+    api: Shape
+    cluster: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class Region:
     """Everything of one Region."""
 
@@ -154,6 +163,9 @@ class Region:
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     subnet_groups: dict[str, SubnetGroup] = field(default_factory=dict)
     events: list[Shape] = field(default_factory=list)
+    proxies: dict[str, Proxy] = field(default_factory=dict)
+    quotas: dict[str, int] = field(default_factory=dict)  # set by a knob: name -> maximum
+    maintenance: dict[str, list[Shape]] = field(default_factory=dict)  # announced by a knob: ARN -> actions
 
     def arn(self, kind: str, name: str) -> str:
         """The ARN of a resource of ours."""

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -17,6 +19,7 @@ from moto.server import ThreadedMotoServer
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
+from tests.lab.control_plane import identity
 from tests.lab.control_plane.api import operations
 from tests.lab.control_plane.credentials import ACCESS_KEY, SECRET_KEY
 from tests.lab.control_plane.knobs import Knobs
@@ -25,6 +28,7 @@ from tests.lab.control_plane.wire import Wire, status_of
 
 LOG = logging.getLogger(__name__)
 KNOBS_PATH = "/lab/"
+_SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/[^/]+/(ec2|iam|sts)/")
 
 
 class Application:
@@ -39,7 +43,8 @@ class Application:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if not str(environ.get("PATH_INFO", "")).startswith(KNOBS_PATH):
-            return self._answer_as_aws(environ, start_response)
+            ours = self._identity(environ)
+            return ours(environ, start_response) if ours else self._answer_as_aws(environ, start_response)
         request = Request(environ)
         try:
             body = json.loads(request.get_data() or b"{}")
@@ -48,6 +53,18 @@ class Application:
             answer = Response(json.dumps({"error": str(exc)}), 400)
         answer.mimetype = "application/json"
         return answer(environ, start_response)
+
+    def _identity(self, environ: dict[str, Any]) -> Response | None:
+        """The lab's own answer of IAM, STS or EC2, None when the request is somebody else's."""
+        signed = _SIGNED_FOR.search(str(environ.get("HTTP_AUTHORIZATION", "")))
+        if signed is None:
+            return None
+        request = Request(environ)
+        body = request.get_data(parse_form_data=False)
+        environ["wsgi.input"] = io.BytesIO(body)  # whoever answers reads it again
+        found = identity.answer(self.knobs.plane, signed.group(1), Request(environ))
+        environ["wsgi.input"] = io.BytesIO(body)
+        return Response(found[2], found[0], found[1]) if found else None
 
     def _answer_as_aws(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         service, dot, operation = str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")

@@ -163,7 +163,7 @@ class TestErrors:
     """What a client gets when something is wrong."""
 
     def test_what_the_lab_does_not_have_is_an_error_of_the_client_kind(self, aws: Aws) -> None:
-        refused("InvalidAction", aws.rds.describe_db_proxies)
+        refused("InvalidAction", aws.rds.describe_certificates)
         refused("InvalidAction", aws.rds.create_global_cluster, GlobalClusterIdentifier="world")
 
     def test_a_bug_of_the_lab_is_a_typed_error_too(self, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
