@@ -14,6 +14,9 @@ short_description: Show every guardrail of a step of a blue/green deployment
 description:
   - Looks at blue, and at green when it is given, and tells for each guardrail whether it holds, what was found and what
     mends it. Nothing is changed.
+  - With O(source_db_cluster_identifier) the control plane is looked at too. That is the clusters' states and parameter groups,
+    the target version and instance classes, quotas, pending changes and maintenance, what stands around blue, and the IAM
+    permissions of the identity that runs the module, by simulation.
   - A guardrail that could not be looked at has failed. The module itself succeeds; RV(ready) tells the verdict.
   - The modules that act refuse for the same guardrails by themselves.
 options:
@@ -34,6 +37,24 @@ options:
     description:
       - The connection to green, the copy that will serve production next. The same sub-options as O(blue).
       - Needed for V(step=switchover).
+  source_db_cluster_identifier:
+    description: Blue's identifier. When it is given, the control plane is looked at too.
+    type: str
+  db_cluster_identifier:
+    description: Green's identifier. Defaults to O(deployment_id).
+    type: str
+  engine_version:
+    description: The engine version that green is to have. When left out, green keeps blue's version.
+    type: str
+  allow_major_version_upgrade:
+    description: Whether the way to O(engine_version) may go to another major version.
+    type: bool
+    default: false
+  instances:
+    description:
+      - The instances that green is to have, as O(bluegreen.aws.aurora_clone#module:instances).
+    type: raw
+    default: mirror
   databases:
     description:
       - The databases to replicate.
@@ -55,7 +76,11 @@ attributes:
     details: Nothing is changed.
   idempotent:
     support: full
+notes:
+  - The permissions are simulated with C(iam:SimulatePrincipalPolicy), for an IAM user or role. Where that is not allowed, a
+    warning says so. A policy of a resource, such as the one of a KMS key, is not part of the simulation.
 seealso:
+  - module: bluegreen.aws.aurora_clone
   - module: bluegreen.aws.pg_logical_subscription
   - module: bluegreen.aws.bg_switchover
 author:
@@ -71,6 +96,9 @@ EXAMPLES = r"""
     blue:
       host: shop.cluster-abc.eu-central-1.rds.amazonaws.com
       secret_arn: "{{ admin_secret_arn }}"
+    source_db_cluster_identifier: shop
+    engine_version: "18.4"
+    allow_major_version_upgrade: true
   register: readiness
 
 - name: Stop when it cannot
@@ -106,6 +134,9 @@ checks:
     docs:
       description: Where to read about it. May be empty.
       type: str
+    plane:
+      description: V(control) for what AWS told, V(data) for what the servers told.
+      type: str
 actions:
   description: Always empty.
   returned: always
@@ -137,6 +168,8 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readiness
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.checks import Check
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
@@ -152,16 +185,41 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.guardrai
 def _look(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
     blue = postgresql_endpoint(module, "blue")
     green = postgresql_endpoint(module, "green") if module.params["green"] else None
-    checks = _checks(module.params["step"], blue, green, names, module.params["databases"])
+    control = _control_plane(module, names)
+    data = _data_plane(module.params["step"], blue, green, names, module.params["databases"])
     return {
-        "checks": [check.as_dict() for check in checks],
-        "ready": not any(check.status == "failed" for check in checks),
+        "checks": [
+            *({**check.as_dict(), "plane": "control"} for check in control),
+            *({**check.as_dict(), "plane": "data"} for check in data),
+        ],
+        "ready": not any(check.status == "failed" for check in [*control, *data]),
         "blue": _side(blue),
         "green": _side(green),
     }
 
 
-def _checks(
+def _control_plane(module: AnsibleAWSModule, names: Names) -> list[Check]:
+    params = module.params
+    if not params["source_db_cluster_identifier"]:
+        return []
+    wanted = readiness.Wanted(
+        blue=params["source_db_cluster_identifier"],
+        green=params["db_cluster_identifier"] or names.cluster,
+        version=params["engine_version"],
+        allow_major=params["allow_major_version_upgrade"],
+        instances=params["instances"],
+        blue_host=params["blue"]["host"],
+    )
+
+    def client(service: str) -> Api:
+        return Api(module.client(service))
+
+    if params["step"] == "create":
+        return readiness.create_checks(client, wanted, names)
+    return readiness.switchover_checks(client, wanted)
+
+
+def _data_plane(
     step: str, blue: Endpoint, green: Endpoint | None, names: Names, databases: list[str] | None
 ) -> list[Check]:
     if step == "create" or green is None:
@@ -181,6 +239,11 @@ def main() -> None:
             "step": {"type": "str", "choices": ["create", "switchover"], "default": "create"},
             "blue": connection_options(required=True),
             "green": connection_options(),
+            "source_db_cluster_identifier": {"type": "str"},
+            "db_cluster_identifier": {"type": "str"},
+            "engine_version": {"type": "str"},
+            "allow_major_version_upgrade": {"type": "bool", "default": False},
+            "instances": {"type": "raw", "default": "mirror"},
             "databases": {"type": "list", "elements": "str"},
         },
         required_if=[["step", "switchover", ["green"]]],

@@ -87,7 +87,7 @@ class Faults:
 
     def quota(self, name: str, room: int) -> None:
         """Leave room for so many more in a quota of the account, such as DBClusters."""
-        self.turn("quota", name=name, room=room)
+        self.turn("quota", quota=name, room=room)
 
     def announce(self, cluster: str, action: str = "system-update", seconds: float | None = None) -> None:
         """Announce maintenance of a cluster, in some seconds or at no time in particular."""

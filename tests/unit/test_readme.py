@@ -13,23 +13,30 @@ import yaml
 from botocore import xform_name
 from botocore.session import get_session
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws import permissions
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+# The deployment of examples/shop.yml.
+SHOP = {
+    "rds": ("arn:aws:rds:eu-central-1:123456789012",),
+    "identity": ("arn:aws:iam::123456789012:role/deployer",),
+    "secret": ("arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop-master-*",),
+    "blue": ("shop",),
+    "green": ("shop-pg18",),
+    "made": ("shop-pg18-*",),
+    "used_cluster_group": ("*",),
+    "used_group": ("*",),
+    "used_subnet_group": ("*",),
+    "used_option_group": ("default*",),
+    "role": (),
+    "key": (),
+}
 # DeleteDBCluster with a final snapshot needs it too (Amazon Aurora User Guide, deleting a DB cluster).
 IMPLIED = {"rds:CreateDBClusterSnapshot"}
 # Parameter groups come in two kinds, and the code names the operations by kind.
 KINDS = ("db_cluster_parameter", "db_parameter")
-
-
-def policy_actions() -> set[str]:
-    """Every action that the README's IAM policy allows."""
-    (policy,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
-    actions: set[str] = set()
-    for statement in json.loads(policy)["Statement"]:
-        action = statement["Action"]
-        actions |= {action} if isinstance(action, str) else set(action)
-    return actions
 
 
 def called_actions() -> set[str]:
@@ -44,9 +51,15 @@ def called_actions() -> set[str]:
     return {f"rds:{operations[name]}" for name in called}
 
 
-def test_the_iam_policy_allows_what_the_modules_call_and_nothing_else() -> None:
-    rds = {action for action in policy_actions() if action.startswith("rds:")}
-    assert rds - IMPLIED == called_actions()
+def test_the_table_of_permissions_holds_what_the_modules_call_and_nothing_else() -> None:
+    listed = {need.action for need in permissions.NEEDS if need.action.startswith("rds:")}
+    assert listed - IMPLIED == called_actions()
+
+
+def test_the_iam_policy_is_the_table_of_permissions() -> None:
+    (shown,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    statements = {one["Sid"]: one for one in json.loads(shown)["Statement"]}
+    assert statements == {one["Sid"]: one for one in permissions.policy(SHOP)["Statement"]}
 
 
 def test_the_first_two_commands_are_demo_and_test() -> None:

@@ -66,8 +66,8 @@ class Knobs:
         self._plane.caller = None
         account.clear(self._plane)
 
-    def _quota(self, name: str, room: int, region: str = DEFAULT_REGION) -> None:
-        account.set_quota(self._plane, region, name, room)
+    def _quota(self, quota: str, room: int, region: str = DEFAULT_REGION) -> None:
+        account.set_quota(self._plane, region, quota, room)
 
     def _announce(
         self, cluster: str, action: str = "system-update", seconds: float | None = None, region: str = DEFAULT_REGION

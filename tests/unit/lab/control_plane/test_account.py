@@ -32,12 +32,12 @@ def decisions(aws: Aws, principal: str, *actions: str) -> dict[str, str]:
 def test_quotas_count_what_there_is_and_can_be_made_full(aws: Aws) -> None:
     assert quota(aws, "DBClusters") == (0, 1000)
     aws.create(instances=0)
-    aws.knobs.turn("quota", {"name": "DBClusters", "room": 0})
+    aws.knobs.turn("quota", {"quota": "DBClusters", "room": 0})
     assert quota(aws, "DBClusters") == (1, 1)
     aws.knobs.turn("clear", {})
     assert quota(aws, "DBClusters") == (1, 1000)
     with pytest.raises(ValueError, match="no quota"):
-        aws.knobs.turn("quota", {"name": "nonsense", "room": 0})
+        aws.knobs.turn("quota", {"quota": "nonsense", "room": 0})
 
 
 def test_announced_maintenance_is_listed_until_it_is_cleared(aws: Aws) -> None:
