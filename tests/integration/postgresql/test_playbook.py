@@ -82,6 +82,12 @@ def tell(story: Story) -> None:
     with cut_from_blue(scene):
         story.runs["green unreachable"] = scene.playbook.run("switchover", options=LOUD)
     story.look("after green unreachable")
+    scene.lab.faults.announce(DEPLOYMENT, seconds=600)
+    story.runs["maintenance due"] = scene.playbook.run("switchover", options=LOUD)
+    with held_gate(scene):
+        story.run("maintenance due, gate held", "switchover", options=CHECK)
+    scene.lab.faults.clear()
+    story.look("after maintenance due")
     story.run("switchover", "switchover")
     story.audits["switchover"] = scene.audit("green")
     story.run("switchover again", "switchover")
@@ -106,6 +112,21 @@ def cut_from_blue(scene: Scene) -> Iterator[None]:
         yield
     finally:
         scene.lab.faults.link(found["Endpoint"], "none", "replication")
+
+
+@contextmanager
+def held_gate(scene: Scene) -> Iterator[None]:
+    """The gate holds the clients, as after a switchover that was killed."""
+    gate = scene.gate.option()
+    login = {name: gate[name] for name in ("host", "port", "user", "password")}
+    with closing(psycopg2.connect(dbname="pgbouncer", **login)) as console:
+        console.autocommit = True
+        with console.cursor() as cursor:
+            cursor.execute(f"PAUSE {scene.blue.database}")
+            try:
+                yield
+            finally:
+                cursor.execute(f"RESUME {scene.blue.database}")
 
 
 def tags(scene: Scene) -> list[str]:
@@ -190,6 +211,24 @@ def test_green_not_reachable_from_blue_is_one_sentence_and_changes_nothing(story
     assert "\n" not in message and message.endswith("."), message
     assert "Traceback" not in run.output
     assert story.seen["after green unreachable"] == story.seen["in sync"]
+
+
+def test_a_switchover_that_the_control_plane_is_not_ready_for_is_refused_before_it_begins(story: Story) -> None:
+    run = story.runs["maintenance due"]
+    message = run.failure["msg"]
+    assert message.startswith("Not ready for the switchover, nothing was changed: ")
+    assert "system-update" in message and message.endswith("."), message
+    assert run.changed == 0
+    assert story.seen["after maintenance due"] == story.seen["in sync"]
+    shown = [line.split()[0] for line in re.findall(r'^ +"((?:failed|warning|ok) .*)"', run.output, re.MULTILINE)]
+    assert shown == sorted(shown, key=["failed", "warning", "ok"].index)
+    assert shown[0] == "failed"
+
+
+def test_a_switchover_that_has_begun_goes_on_whatever_the_control_plane_says(story: Story) -> None:
+    run = story.runs["maintenance due, gate held"]
+    assert "failed   aws_green_maintenance" in run.output
+    assert run.changed > 0
 
 
 def test_green_has_the_version_that_was_asked_for(story: Story) -> None:
