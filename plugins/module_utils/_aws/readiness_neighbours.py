@@ -28,8 +28,8 @@ Description = Mapping[str, Any]
 def proxies(blue: Cluster, green: str, host: str, found: Iterable[tuple[Description, Sequence[Description]]]) -> Check:
     """Replication goes past RDS Proxy, and the proxies in front of blue are known; ``found`` are proxies and their targets.
 
-    RDS Proxy does not support streaming replication mode (Amazon RDS API, limits of RDS Proxy for PostgreSQL), so ``host``,
-    where blue is reached, must not be one.
+    RDS Proxy takes no connections in streaming replication mode (Amazon Aurora User Guide, "Amazon RDS Proxy for Aurora",
+    limitations for PostgreSQL), so ``host``, where blue is reached, must not be one.
     """
     every = list(found)
     through = [proxy["DBProxyName"] for proxy, _targets in every if proxy.get("Endpoint") == host]

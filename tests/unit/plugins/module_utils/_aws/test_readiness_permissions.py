@@ -21,6 +21,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._aws.readiness_permi
     Tried,
     Verdict,
     judge,
+    permission_checks,
     principal_of,
     scopes,
     tries,
@@ -138,6 +139,26 @@ def test_who_denied_it_is_said(detail: dict[str, Any], by: str) -> None:
     verdicts = verdicts_of([result])
     assert verdicts["rds:CreateDBInstance", "arn:1"].by == by
     assert (f"(by {by})" in judged(verdicts).evidence) is bool(by)
+
+
+class Caller:
+    """An AWS that knows nothing but who calls."""
+
+    def __init__(self, arn: str) -> None:
+        self.arn = arn
+
+    def call(self, operation: str, **_parameters: Any) -> dict[str, Any]:
+        assert operation == "get_caller_identity"
+        return {"Arn": self.arn}
+
+
+def test_who_cannot_be_simulated_is_warned_of(blue: Callable[..., Cluster]) -> None:
+    shop = blue()
+    plan = plan_clone(shop, NAMES, CloneOptions("shop-pg18"), ())
+    caller: Any = Caller("arn:aws:iam::123456789012:root")
+    (check,) = permission_checks(lambda _service: caller, shop, NAMES, "shop-pg18", plan, None)
+    assert check.status == "warning"
+    assert check.evidence.startswith("the permissions of arn:aws:iam::123456789012:root cannot be simulated")
 
 
 def test_a_policy_has_no_statement_for_what_is_not_there() -> None:
