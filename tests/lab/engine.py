@@ -74,10 +74,22 @@ class DatabaseEngine(Protocol):
     def clone_volume(self, source_id: str, target_id: str) -> None:
         """Make a crash-consistent copy of a volume, running or stopped, slots and all."""
 
+    def follow_volume(self, source_id: str, target_id: str) -> None:
+        """Make a volume that is a copy of another and follows it until `promote_volume`, as the one of a secondary.
+
+        The source's writer runs. A target that exists, with its servers stopped, loses what it has and follows.
+        """
+
+    def promote_volume(self, volume_id: str, complete: bool) -> None:
+        """Let a volume that follows, whose readers are stopped, follow no longer; it can have a writer then.
+
+        With `complete`, raises EngineError unless it has everything of its source, whose servers are stopped.
+        """
+
     def start(self, spec: InstanceSpec) -> None:
         """Start a server; it accepts connections on all its addresses when this returns.
 
-        A reader is a physical standby of the volume's writer, which runs already.
+        A reader is a physical standby of the volume's writer, which runs already, or of a volume that follows.
         """
 
     def stop(self, instance_id: str, immediate: bool = False) -> None:

@@ -19,17 +19,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import boto3
 
+from tests.lab import global_database
 from tests.lab.control_plane.credentials import ACCESS_KEY, SECRET_KEY
 from tests.lab.engine import EngineError
+from tests.lab.tools import AURORA, production_group
+from tests.lab.tools import wait_until as wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "bluegreen-lab-"
@@ -38,7 +40,6 @@ REGION = "us-east-1"
 END_SECONDS = 30.0
 READY_SECONDS = 120.0
 KNOB_SECONDS = 60.0
-AURORA = "aurora-postgresql"
 FAILED = ("failed", "cloning-failed")
 
 
@@ -53,6 +54,8 @@ class Blue:
     password: str
     secret_arn: str
     database: str
+    global_cluster: str | None = None
+    secondaries: Mapping[str, str] = field(default_factory=dict)  # of the global cluster: Region -> cluster
 
 
 class Faults:
@@ -105,17 +108,17 @@ class Faults:
         """Keep a state such as `upgrading` visible for at least that long."""
         self.turn("delay", state=state, seconds=seconds)
 
-    def kill(self, instance: str, restart: bool = True) -> None:
+    def kill(self, instance: str, restart: bool = True, region: str = REGION) -> None:
         """Crash an instance's server now; with `restart` the service recovers it after a moment."""
-        self.turn("kill", instance=instance, restart=restart)
+        self.turn("kill", instance=instance, restart=restart, region=region)
 
     def link(self, address: str, mode: str, scope: str = "all", delay: float = 0.0) -> None:
         """Cut, stall, delay or heal (none) connections to an endpoint: those of clients, of replication, or all."""
         self.turn("link", address=address, mode=mode, scope=scope, delay=delay)
 
-    def maintenance(self, cluster: str) -> None:
+    def maintenance(self, cluster: str, region: str = REGION) -> None:
         """Have a cluster's maintenance window now."""
-        self.turn("maintenance", cluster=cluster)
+        self.turn("maintenance", cluster=cluster, region=region)
 
 
 class Lab:
@@ -201,17 +204,21 @@ class Lab:
         return connect(service, endpoint_url=self.endpoint)
 
     def seed_postgresql(
-        self, cluster: str = "shop", database: str = "shop", version: str = "16.14", readers: int = 1
+        self,
+        cluster: str = "shop",
+        database: str = "shop",
+        version: str = "16.14",
+        readers: int = 1,
+        regions: Sequence[str] = (),
     ) -> Blue:
-        """Make a cluster as production has it: logical replication on and in sync, readers, a secret."""
+        """Make a cluster as production has it: logical replication on and in sync, readers, a secret.
+
+        With `regions` it is the primary of the global cluster CLUSTER-global, which has the secondary cluster
+        CLUSTER-REGION with a reader in each of them.
+        """
         rds = self.client("rds")
         user, password, group = "shop_admin", "Pw-" + secrets.token_urlsafe(18), f"{cluster}-blue"
-        family = f"{AURORA}{version.partition('.')[0]}"
-        rds.create_db_cluster_parameter_group(
-            DBClusterParameterGroupName=group, DBParameterGroupFamily=family, Description=f"{cluster} in production"
-        )
-        parameter = {"ParameterName": "rds.logical_replication", "ParameterValue": "1", "ApplyMethod": "pending-reboot"}
-        rds.modify_db_cluster_parameter_group(DBClusterParameterGroupName=group, Parameters=[parameter])
+        production_group(rds, group, version)
         found = rds.create_db_cluster(
             DBClusterIdentifier=cluster,
             Engine=AURORA,
@@ -233,15 +240,25 @@ class Lab:
             Name=f"{cluster}-admin", SecretString=json.dumps({"username": user, "password": password})
         )
         self.wait_available(cluster)
-        return Blue(cluster, found["Endpoint"], found["Port"], user, password, secret["ARN"], database)
+        world = f"{cluster}-global" if regions else None
+        secondaries = global_database.spread(self, cluster, world, regions) if world else {}
+        return Blue(
+            cluster, found["Endpoint"], found["Port"], user, password, secret["ARN"], database, world, secondaries
+        )
 
-    def delete(self, cluster: str) -> None:
-        """Delete a cluster with its instances, whatever protects it, and wait until it is gone."""
-        rds = self.client("rds")
+    def delete(self, cluster: str, region: str = REGION) -> None:
+        """Delete a cluster with its instances, whatever protects it, and wait until it is gone.
+
+        The primary of a global cluster takes its secondaries and the global cluster with it.
+        """
+        rds = self.client("rds", region)
         settled = ("available", "stopped", *FAILED)
         wait_until(
-            lambda: all(state in settled for state in self._states(cluster)), READY_SECONDS, f"{cluster} to settle"
+            lambda: all(state in settled for state in self._states(cluster, region)),
+            READY_SECONDS,
+            f"{cluster} to settle",
         )
+        global_database.leave(self, cluster, region)
         found = rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]
         if found["DeletionProtection"]:
             rds.modify_db_cluster(DBClusterIdentifier=cluster, DeletionProtection=False)
@@ -254,21 +271,32 @@ class Lab:
 
         wait_until(gone, READY_SECONDS, f"the cluster {cluster} to be deleted")
 
-    def wait_available(self, cluster: str) -> None:
+    def wait_available(self, cluster: str, region: str = REGION) -> None:
         """Wait until a cluster and all its instances are available; raises EngineError when one failed."""
 
         def ready() -> bool:
-            states = self._states(cluster)
+            states = self._states(cluster, region)
             if any(state in FAILED for state in states):
-                events = self.client("rds").describe_events()["Events"]
+                events = self.client("rds", region).describe_events()["Events"]
                 raise EngineError("; ".join(e["Message"] for e in events if "failure" in e["EventCategories"]))
             return all(state == "available" for state in states)
 
         wait_until(ready, READY_SECONDS, f"the cluster {cluster} to be available")
 
-    def _states(self, cluster: str) -> list[str]:
+    def wait_global_available(self, group: str, region: str = REGION) -> None:
+        """Wait until a global cluster is available and all its members are connected."""
+        rds = self.client("rds", region)
+
+        def ready() -> bool:
+            found = rds.describe_global_clusters(GlobalClusterIdentifier=group)["GlobalClusters"][0]
+            connected = [member["SynchronizationStatus"] == "connected" for member in found["GlobalClusterMembers"]]
+            return found["Status"] == "available" and all(connected)
+
+        wait_until(ready, READY_SECONDS, f"the global cluster {group} to be available")
+
+    def _states(self, cluster: str, region: str) -> list[str]:
         """The status of a cluster, then of its instances."""
-        rds = self.client("rds")
+        rds = self.client("rds", region)
         found = rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]
         members = rds.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [cluster]}])["DBInstances"]
         return [str(found["Status"]), *(str(member["DBInstanceStatus"]) for member in members)]
@@ -298,15 +326,6 @@ class Lab:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def wait_until(what: Callable[[], bool], seconds: float, description: str) -> None:
-    """Wait for something to become true; raises TimeoutError that says what did not."""
-    end = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > end:
-            raise TimeoutError(f"waited {seconds:.0f} s for {description}")
-        time.sleep(0.05)
 
 
 def _temporary_directory() -> str:

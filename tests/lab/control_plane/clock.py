@@ -14,13 +14,18 @@ DELAYS: Mapping[str, float] = {
     "backing-up": 0.2,
     "creating": 0.3,
     "deleting": 0.3,
+    "disabling": 0.2,
+    "enabling": 0.2,
     "failing-over": 0.2,
     "modifying": 0.3,
+    "pending-resync": 0.2,
+    "promoting": 0.3,
     "rebooting": 0.2,
     "renaming": 0.2,
     "settling": 0.2,
     "starting": 0.2,
     "stopping": 0.2,
+    "switching-over": 0.3,
     "upgrading": 0.5,
 }
 

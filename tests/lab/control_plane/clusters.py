@@ -18,6 +18,7 @@ from tests.lab.control_plane.errors import (
     invalid_value,
     not_in_lab,
 )
+from tests.lab.control_plane.global_rules import may_be_copied, may_be_deleted
 from tests.lab.control_plane.parameter_groups import group_for
 from tests.lab.control_plane.plane import Call, Handler
 from tests.lab.control_plane.records import Cluster, Shape, resource_id, utcnow
@@ -71,10 +72,8 @@ NOT_IN_LAB = (
     "BacktrackWindow",
     "DBClusterInstanceClass",
     "Domain",
-    "EnableGlobalWriteForwarding",
     "EnableLimitlessDatabase",
     "EnableLocalWriteForwarding",
-    "GlobalClusterIdentifier",
     "ManageMasterUserPassword",
     "ReplicationSourceIdentifier",
     "ScalingConfiguration",
@@ -173,7 +172,12 @@ def bring_up(call: Call, cluster: Cluster, make_volume: Callable[[], None], fail
 
 
 def create(call: Call) -> Shape:
-    """CreateDBCluster."""
+    """CreateDBCluster of a cluster that is in no global cluster."""
+    return {"DBCluster": cluster_shape(call.region, new(call))}
+
+
+def new(call: Call) -> Cluster:
+    """Make a cluster with a volume of its own."""
     params = call.params
     refuse_what_is_not_in_lab(params)
     version = call.plane.version(call.text("Engine"), params.get("EngineVersion"))
@@ -191,7 +195,7 @@ def create(call: Call) -> Shape:
         lambda: engine.create_volume(cluster.volume_id, version.version, username, password, database),
         "failed",
     )
-    return {"DBCluster": cluster_shape(call.region, cluster)}
+    return cluster
 
 
 def restore_to_point_in_time(call: Call) -> Shape:
@@ -199,6 +203,7 @@ def restore_to_point_in_time(call: Call) -> Shape:
     params, plane, region = call.params, call.plane, call.region
     refuse_what_is_not_in_lab(params)
     source = _source(call)
+    may_be_copied(source)
     kind = params.get("RestoreType") or "full-copy"
     if kind not in ("copy-on-write", "full-copy"):
         raise invalid_value(f"Invalid value {kind} for RestoreType")
@@ -275,6 +280,7 @@ def delete(call: Call) -> Shape:
         )
     if not params.get("SkipFinalSnapshot") and not final:
         raise invalid_combination("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
+    may_be_deleted(cluster)
     if any(member.status != "deleting" for member in region.members(cluster)):
         raise cluster_state("Cluster cannot be deleted, it still contains DB instances in non-deleting state.")
     if cluster.status not in ("available", "failed", "cloning-failed", "stopped"):
@@ -304,7 +310,6 @@ def delete(call: Call) -> Shape:
 
 
 OPERATIONS: dict[str, Handler] = {
-    "CreateDBCluster": create,
     "RestoreDBClusterToPointInTime": restore_to_point_in_time,
     "DescribeDBClusters": describe,
     "DeleteDBCluster": delete,

@@ -51,6 +51,11 @@ def instance_state(message: str) -> ApiError:
     return ApiError("InvalidDBInstanceState", message)
 
 
+def global_state(message: str) -> ApiError:
+    """The global cluster is not in the state that the operation needs."""
+    return ApiError("InvalidGlobalClusterStateFault", message)
+
+
 def access_denied(service: str, operation: str) -> ApiError:
     """What a missing IAM permission looks like."""
     return ApiError(

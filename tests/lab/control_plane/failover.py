@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.lab.control_plane import events, servers
 from tests.lab.control_plane.common import find_cluster, find_instance
 from tests.lab.control_plane.errors import ApiError, cluster_state, instance_state
+from tests.lab.control_plane.global_rules import may_fail_over
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import Cluster, Instance, Region, Shape
 from tests.lab.control_plane.views import cluster_shape
@@ -37,6 +38,7 @@ def failover(call: Call) -> Shape:
     cluster = find_cluster(region, call.text("DBClusterIdentifier"))
     if cluster.status != "available":
         raise cluster_state(f"Cluster {cluster.identifier} is not in available state.")
+    may_fail_over(cluster)
     readers = [m for m in servers.active(plane, region, cluster) if not m.writer and m.status == "available"]
     wanted = call.params.get("TargetDBInstanceIdentifier")
     if wanted:

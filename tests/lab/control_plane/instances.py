@@ -24,6 +24,7 @@ from tests.lab.control_plane.errors import (
     invalid_value,
 )
 from tests.lab.control_plane.failover import promote
+from tests.lab.control_plane.global_rules import may_have_class, may_lose
 from tests.lab.control_plane.parameter_groups import group_for
 from tests.lab.control_plane.plane import Call, Handler
 from tests.lab.control_plane.records import Cluster, Instance, Shape, resource_id, utcnow
@@ -98,7 +99,7 @@ def create(call: Call) -> Shape:
         "DBParameterGroupName": group.name,
         "InstanceCreateTime": utcnow(),
     }
-    writer = not any(member.writer for member in members)
+    writer = not cluster.secondary and not any(member.writer for member in members)
     instance = Instance(api, cluster, plane.addresses.take(), writer, tags=tags)
     region.instances[identifier] = instance
     _bring_up(call, instance)
@@ -118,9 +119,11 @@ def _check_request(call: Call, cluster: Cluster) -> None:
             f"The engine version that you requested for your DB instance ({version}) does not match the engine version "
             f"of your DB cluster ({cluster.api['EngineVersion']})."
         )
-    if params.get("MasterUsername") or params.get("MasterUserPassword"):
+    if any(params.get(name) for name in ("MasterUsername", "MasterUserPassword", "ManageMasterUserPassword")):
         raise invalid_combination("The requested DB Instance will be a member of a DB Cluster. Set master user there.")
     check_instance_class(str(params["DBInstanceClass"]))
+    if cluster.member is not None:
+        may_have_class(str(params["DBInstanceClass"]))
     if params["DBInstanceClass"] == "db.serverless" and "ServerlessV2ScalingConfiguration" not in cluster.api:
         raise invalid_combination("Set the Serverless v2 scaling configuration on the parent DB cluster first.")
     tier = params.get("PromotionTier")
@@ -188,6 +191,7 @@ def delete(call: Call) -> Shape:
         raise instance_state(f"Instance {instance.identifier} is already being deleted.")
     if instance.status not in ("available", "backing-up", "failed", "stopped"):
         raise instance_state(f"Instance {instance.identifier} is in state {instance.status} and cannot be deleted.")
+    may_lose(region, instance)
     instance.status = "deleting"
     cluster = instance.cluster
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tests.lab.engine import EngineError
@@ -47,6 +48,29 @@ class Jobs:
                 failed(f"internal failure: {type(exc).__name__}")
 
         self.submit(volume_id, guarded)
+
+    @contextmanager
+    def still(self, volume_ids: Sequence[str]) -> Iterator[None]:
+        """Let nothing of several volumes' queues run while the block does; for a job of another queue."""
+        over = threading.Event()
+        try:
+            for volume_id in sorted(set(volume_ids)):
+                self._occupy(volume_id, over)
+            yield
+        finally:
+            over.set()
+
+    def _occupy(self, volume_id: str, over: threading.Event) -> None:
+        begun = threading.Event()
+
+        def wait() -> None:
+            begun.set()
+            over.wait()
+
+        waiting = self.submit(volume_id, wait)
+        while not begun.wait(0.05):
+            if waiting.cancelled():
+                raise EngineError("the lab is closing")
 
     def retire(self, volume_id: str) -> None:
         """Forget the queue of a volume that is gone; called from the queue's own last job."""

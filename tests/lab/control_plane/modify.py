@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.lab.control_plane import events, servers, upgrade
+from tests.lab.control_plane import events, servers, upgrade, write_forwarding
 from tests.lab.control_plane.clusters import check_password, refuse_what_is_not_in_lab, security_groups
 from tests.lab.control_plane.common import find_cluster, find_instance, new_identifier
 from tests.lab.control_plane.errors import ApiError, cluster_state, instance_state, invalid_combination, not_in_lab
+from tests.lab.control_plane.global_rules import may_modify
 from tests.lab.control_plane.parameter_groups import group_for
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import Cluster, Instance, Region, Shape, set_status
@@ -65,12 +66,15 @@ def modify_cluster(call: Call) -> Shape:
         raise not_in_lab("a change of the port")
     if cluster.status != "available":
         raise cluster_state(f"Cluster {cluster.identifier} is not in available state.")
+    may_modify(cluster, params)
     plan = upgrade.plan(call, cluster)
     queued = _checked_queue(call, cluster)
     if plan is None:
         _change_group(call, cluster)
         queued.pop("EngineVersion", None)
     _change_at_once(cluster, params)
+    if params.get("EnableGlobalWriteForwarding") is not None:
+        write_forwarding.turn(plane, cluster, bool(params["EnableGlobalWriteForwarding"]))
     cluster.pending |= queued
     if plan is not None:
         cluster.pending["EngineVersion"] = plan.version

@@ -14,7 +14,7 @@ from tests.lab.control_plane.clock import Clock
 from tests.lab.control_plane.errors import ApiError, invalid_combination, invalid_value
 from tests.lab.control_plane.faults import Faults
 from tests.lab.control_plane.jobs import Jobs
-from tests.lab.control_plane.records import Region, Shape
+from tests.lab.control_plane.records import GlobalCluster, Region, Shape
 from tests.lab.engine import DatabaseEngine, EngineVersion
 
 
@@ -33,6 +33,7 @@ class ControlPlane:
         self.faults = Faults()
         self.lock = threading.RLock()
         self.caller: str | None = None  # the ARN of whoever calls, when it is not the lab's own user
+        self.global_clusters: dict[str, GlobalCluster] = {}
         self._regions: dict[str, Region] = {}
         self._versions = [version for engine in engines.values() for version in engine.versions()]
 

@@ -64,6 +64,12 @@ class Cluster:
     tags: dict[str, str] = field(default_factory=dict)
     pending: Shape = field(default_factory=dict)  # PendingModifiedValues, with the password in clear
     upgrade: UpgradePlan | None = None  # what the pending EngineVersion means
+    member: GlobalMember | None = None  # of a global cluster
+
+    @property
+    def secondary(self) -> bool:
+        """Whether it follows the primary of its global cluster."""
+        return self.member is not None and not self.member.writer
 
     @property
     def identifier(self) -> str:
@@ -120,6 +126,65 @@ class Instance:
         self.api["DBInstanceStatus"] = value
 
 
+@dataclass
+class GlobalMember:
+    """A DB cluster of a global cluster."""
+
+    group: GlobalCluster
+    region: Region
+    cluster: Cluster
+    writer: bool  # the primary
+    connected: bool = True  # follows the primary, or is it
+
+    @property
+    def arn(self) -> str:
+        """DBClusterArn."""
+        return str(self.cluster.api["DBClusterArn"])
+
+
+@dataclass
+class GlobalCluster:
+    """A global cluster. `api` as in Cluster."""
+
+    api: Shape
+    home: str  # the Region that sees it while it has no member
+    members: list[GlobalMember] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def identifier(self) -> str:
+        """GlobalClusterIdentifier."""
+        return str(self.api["GlobalClusterIdentifier"])
+
+    @property
+    def queue(self) -> str:
+        """The name of the queue of its work: GlobalClusterResourceId."""
+        return str(self.api["GlobalClusterResourceId"])
+
+    @property
+    def status(self) -> str:
+        """Status, such as available."""
+        return str(self.api["Status"])
+
+    @status.setter
+    def status(self, value: str) -> None:
+        self.api["Status"] = value
+
+    @property
+    def primary(self) -> GlobalMember | None:
+        """The member that is written to; None of an empty one."""
+        return next((member for member in self.members if member.writer), None)
+
+    @property
+    def secondaries(self) -> list[GlobalMember]:
+        """The members that follow."""
+        return [member for member in self.members if not member.writer]
+
+    def seen_from(self, region: str) -> bool:
+        """Whether a Region has a member of it; an empty one is seen from where it was made or emptied."""
+        return region in [member.region.name for member in self.members] or (not self.members and region == self.home)
+
+
 def set_status(status: str, *records: Cluster | Instance) -> None:
     """Give several records one status."""
     for record in records:
@@ -168,7 +233,7 @@ class Region:
     maintenance: dict[str, list[Shape]] = field(default_factory=dict)  # announced by a knob: ARN -> actions
 
     def arn(self, kind: str, name: str) -> str:
-        """The ARN of a resource of ours."""
+        """The ARN of a resource of ours in this Region."""
         return f"arn:aws:rds:{self.name}:{ACCOUNT}:{kind}:{name}"
 
     def members(self, cluster: Cluster) -> list[Instance]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.lab.control_plane import events, servers
 from tests.lab.control_plane.common import IDENTIFIER, bare, filters, find_cluster, page, tags_of
 from tests.lab.control_plane.errors import ApiError, cluster_state, invalid_value
+from tests.lab.control_plane.global_rules import may_be_copied
 from tests.lab.control_plane.plane import Call, Handler
 from tests.lab.control_plane.records import Cluster, Region, Shape, Snapshot, resource_id, utcnow
 from tests.lab.control_plane.views import snapshot_shape
@@ -89,6 +90,7 @@ def create(call: Call) -> Shape:
     cluster = find_cluster(call.region, call.text("DBClusterIdentifier"))
     if cluster.status != "available":
         raise cluster_state(f"Cluster {cluster.identifier} is not in available state.")
+    may_be_copied(cluster)
     snapshot = take(call, cluster, call.text("DBClusterSnapshotIdentifier"))
     return {"DBClusterSnapshot": snapshot_shape(snapshot)}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.lab.control_plane import events, servers
 from tests.lab.control_plane.common import find_cluster
 from tests.lab.control_plane.errors import cluster_state
+from tests.lab.control_plane.global_rules import may_stop
 from tests.lab.control_plane.plane import Call, Handler
 from tests.lab.control_plane.records import Shape, set_status
 from tests.lab.control_plane.views import cluster_shape
@@ -20,6 +21,7 @@ def _change(call: Call, needs: str, during: str, after: str) -> Shape:
         raise cluster_state(
             f"DbCluster {cluster.identifier} is in {cluster.status} state but expected in {needs} state."
         )
+    may_stop(cluster)
     members = [member for member in region.members(cluster) if member.status == needs]
     set_status(during, cluster, *members)
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from tests.lab.control_plane.common import check_number_of_tags, find_cluster, find_instance, tag_list, tags_of
 from tests.lab.control_plane.errors import ApiError, cluster_state, invalid_value
+from tests.lab.control_plane.global_clusters import global_arn
+from tests.lab.control_plane.global_rules import find_global
 from tests.lab.control_plane.parameter_groups import find_group
 from tests.lab.control_plane.plane import Call, Handler
 from tests.lab.control_plane.records import ACCOUNT, Shape
@@ -19,6 +21,8 @@ from tests.lab.control_plane.subnet_groups import find_subnet_group
 def _tags_by_arn(call: Call) -> dict[str, str]:
     """Return the (live) tags of the resource that ResourceName names."""
     arn = call.text("ResourceName")
+    if arn.startswith(global_arn("")):
+        return find_global(call.plane, arn, call.region).tags
     parts = arn.split(":", 6)
     prefix = ["arn", "aws", "rds", call.region.name, ACCOUNT]
     if len(parts) != 7 or parts[:5] != prefix:

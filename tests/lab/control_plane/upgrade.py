@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from tests.lab.control_plane import events, servers
 from tests.lab.control_plane.errors import ApiError, cluster_state, invalid_combination
+from tests.lab.control_plane.global_rules import may_upgrade
 from tests.lab.control_plane.parameter_groups import find_group, group_for
 from tests.lab.control_plane.plane import Call, ControlPlane
 from tests.lab.control_plane.records import Cluster, Region, UpgradePlan, set_status
-from tests.lab.engine import EngineError
+from tests.lab.engine import EngineError, EngineVersion
 
 
 def plan(call: Call, cluster: Cluster) -> UpgradePlan | None:
@@ -32,20 +33,16 @@ def plan(call: Call, cluster: Cluster) -> UpgradePlan | None:
         return None
     if target.version not in now.targets:
         raise invalid_combination(f"Cannot upgrade {now.engine} from {now.version} to {target.version}")
+    may_upgrade(cluster, target.major != now.major)
+    if cluster.secondary:
+        return _minor(call, cluster, target)
     writers = [member for member in call.region.members(cluster) if member.writer]
     if not writers or writers[0].status != "available":
         raise cluster_state(
             f"Cannot modify engine version without a healthy primary instance in DB cluster: {cluster.identifier}"
         )
     if target.major == now.major:
-        group = group_for(
-            call.plane,
-            call.region,
-            "cluster",
-            params.get("DBClusterParameterGroupName") or cluster.api["DBClusterParameterGroup"],
-            target.family,
-        )
-        return UpgradePlan(target.version, False, group.name, None)
+        return _minor(call, cluster, target)
     if not params.get("AllowMajorVersionUpgrade"):
         raise invalid_combination(
             "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major version."
@@ -55,6 +52,13 @@ def plan(call: Call, cluster: Cluster) -> UpgradePlan | None:
         True,
         _cluster_group(call, cluster, target.family),
         _instance_group(call, cluster, target.family),
+    )
+
+
+def _minor(call: Call, cluster: Cluster, target: EngineVersion) -> UpgradePlan:
+    name = call.params.get("DBClusterParameterGroupName") or cluster.api["DBClusterParameterGroup"]
+    return UpgradePlan(
+        target.version, False, group_for(call.plane, call.region, "cluster", name, target.family).name, None
     )
 
 
@@ -118,11 +122,12 @@ def _upgrade_volume(plane: ControlPlane, region: Region, cluster: Cluster, accep
     except EngineError as exc:
         return str(exc)
     with plane.lock:
-        _adopt(region, cluster, accepted)
+        adopt(region, cluster, accepted)
     return None
 
 
-def _adopt(region: Region, cluster: Cluster, accepted: UpgradePlan) -> None:
+def adopt(region: Region, cluster: Cluster, accepted: UpgradePlan) -> None:
+    """Give a cluster the version and the groups of an upgrade that is done."""
     cluster.api["EngineVersion"] = accepted.version
     cluster.api["DBClusterParameterGroup"] = accepted.cluster_group
     if accepted.instance_group is not None:

@@ -27,9 +27,24 @@ def cluster_shape(region: Region, cluster: Cluster) -> Shape:
         ],
         "TagList": tag_list(cluster.tags),
     }
+    shape |= _global_fields(cluster)
     if cluster.pending:
         shape["PendingModifiedValues"] = masked(cluster.pending)
     return shape
+
+
+def _global_fields(cluster: Cluster) -> Shape:
+    """What a member of a global cluster has besides; `api` has the state of its write forwarding."""
+    member = cluster.member
+    if member is None:
+        return {}
+    fields: Shape = {"GlobalClusterIdentifier": member.group.identifier}
+    primary = member.group.primary
+    if member.writer:
+        fields["ReadReplicaIdentifiers"] = [other.arn for other in member.group.secondaries]
+    elif primary is not None:
+        fields["ReplicationSourceIdentifier"] = primary.arn
+    return fields
 
 
 def instance_shape(region: Region, instance: Instance) -> Shape:

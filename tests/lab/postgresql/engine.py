@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.lab.engine import EngineError, EngineVersion, InstanceSpec, Parameter
-from tests.lab.postgresql import parameters, volumes
+from tests.lab.postgresql import followers, parameters, volumes
 from tests.lab.postgresql.binaries import INSTALLATIONS, fetch
 from tests.lab.postgresql.ca import CertificateAuthority
 from tests.lab.postgresql.endpoint_control import EndpointControl, Mode, Scope
@@ -164,6 +164,31 @@ class PostgreSQLEngine:
             self.delete_volume(target_id)
             raise
 
+    def follow_volume(self, source_id: str, target_id: str) -> None:
+        """Make a volume, new or not, a copy of another one that follows it; takes about 2 s."""
+        source, writer = self._volume(source_id), self._writer(source_id)
+        if writer is None:
+            raise EngineError(f"The volume {source_id} has no running writer that can be followed.")
+        with self._lock:
+            new = target_id not in self._volumes
+        target = self._new_volume(target_id, source.version, source.master) if new else self._volume(target_id)
+        log = self._logs / f"{target_id}-follower.log"
+        try:
+            with target.lock:
+                followers.follow(source, writer.server.settings, target, self._installation(source), log)
+        except BaseException:
+            if new:
+                self.delete_volume(target_id)
+            raise
+
+    def promote_volume(self, volume_id: str, complete: bool) -> None:
+        """Let a volume follow no longer; with `complete` only when it has all of its source."""
+        volume = self._volume(volume_id)
+        with volume.lock:
+            if complete and volume.source is not None:
+                followers.check_complete(volume, self._volume(volume.source), self._installation(volume))
+            followers.promote(volume)
+
     def upgrade_volume(self, volume_id: str, version: str) -> None:
         """Upgrade a volume whose servers are stopped; EngineError, and the volume as it was, when that fails."""
         volume = self._volume(volume_id)
@@ -191,14 +216,19 @@ class PostgreSQLEngine:
         with self._lock:
             volume = self._volumes.pop(volume_id, None)
         if volume is not None:
+            followers.end(volume)
             shutil.rmtree(volume.directory, ignore_errors=True)
 
     # Servers
 
     def start(self, spec: InstanceSpec) -> None:
         """Start a server; it accepts connections on all its addresses when this returns."""
-        self.stop(spec.instance_id)
         volume = self._volume(spec.volume_id)
+        with volume.lock:
+            self._start(spec, volume)
+
+    def _start(self, spec: InstanceSpec, volume: Volume) -> None:
+        self.stop(spec.instance_id)
         family = parameters.family_of(volume.version).family
         settings = parameters.server_settings(family, spec.parameters)
         settings["listen_addresses"] = spec.addresses[0]
@@ -225,15 +255,23 @@ class PostgreSQLEngine:
             self._discard(instance, immediate=True)
             raise
         if spec.role == "writer":
-            self._refresh_readers(instance)
+            self._refresh_readers(volume, instance.server)
 
-    def _refresh_readers(self, writer: Instance) -> None:
-        """Start readers again that have less of what a standby must have than the writer has now."""
+    def _refresh_readers(self, volume: Volume, leader: Server) -> None:
+        """Start standbys again that have less of what a standby must have than the writer has now.
+
+        Those are the readers of the volume, the volumes that follow it, and the readers of these.
+        """
         with self._lock:
-            readers = [one for one in self._instances.values() if one.spec.volume_id == writer.spec.volume_id]
+            readers = [one for one in self._instances.values() if one.spec.volume_id == volume.volume_id]
+            following = [other for other in self._volumes.values() if other.source == volume.volume_id]
         for reader in readers:
-            if reader is not writer and parameters.falls_short(reader.server.settings, writer.server.settings):
+            if reader.server is not leader and parameters.falls_short(reader.server.settings, leader.settings):
                 self.start(reader.spec)
+        for other in following:
+            with other.lock:
+                if followers.keep_up(other, leader.settings) and other.follower is not None:
+                    self._refresh_readers(other, other.follower)
 
     def _writer_instance(self, spec: InstanceSpec, volume: Volume, family: str, force_ssl: bool) -> Instance:
         if (other := self._writer(spec.volume_id)) is not None:
@@ -244,20 +282,18 @@ class PostgreSQLEngine:
     def _reader_instance(
         self, spec: InstanceSpec, volume: Volume, family: str, force_ssl: bool, settings: dict[str, str]
     ) -> Instance:
-        """Make a reader's copy of the writer; `settings` get what a standby must have."""
+        """Make a reader's copy of the writer, or of what follows one; `settings` get what a standby must have."""
         writer = self._writer(spec.volume_id)
-        if writer is None:
+        leader = writer.server if writer is not None else volume.follower
+        if leader is None:
             raise EngineError(f"The reader {spec.instance_id} needs a running writer.")
         account = self._processes.account
         with self._lock:
             directory = account.make_directory(self._root / f"r{next(self._numbers)}")
         data, sockets = directory / "data", account.make_directory(directory / "s")
         installation = self._installation(volume)
-        primary = f"host={volume.sockets} port={installation.port} user=rdsadmin application_name={spec.instance_id}"
-        arguments = ("-D", str(data), "-X", "stream", "-c", "fast", "--no-sync", "-R", "-d", primary)
-        installation.run("pg_basebackup", *arguments)
-        settings["primary_conninfo"] = primary
-        settings.update(parameters.falls_short(settings, writer.server.settings))
+        settings["primary_conninfo"] = followers.copy_of(installation, data, volume.sockets, spec.instance_id)
+        settings.update(parameters.falls_short(settings, leader.settings))
         server = Server(installation, data, sockets, self._logs / f"{spec.instance_id}.log")
         return Instance(spec, server, family, force_ssl, directory=directory)
 
@@ -356,6 +392,7 @@ class PostgreSQLEngine:
         """Return the pids of the endpoint process and of every postmaster that runs."""
         with self._lock:
             servers = [instance.server.pid for instance in self._instances.values()]
+            servers += [volume.follower.pid for volume in self._volumes.values() if volume.follower is not None]
         return [self._endpoints.pid, *(pid for pid in servers if pid is not None)]
 
     def close(self) -> None:
@@ -372,6 +409,8 @@ class PostgreSQLEngine:
             instance.server.signal(signal.SIGQUIT)
         for instance in instances:
             self._discard(instance, immediate=True)
+        for volume in self._volumes.values():
+            followers.end(volume)
         shutil.rmtree(self._root, ignore_errors=True)
         self._keeper.release()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +51,9 @@ class Volume:
     new_position: bool = True  # the next start ends the recovery that gives aurora_volume_logical_start_lsn()
     incomplete: bool = False  # functions and grants that pg_upgrade does not carry over
     password: str | None = field(default=None, repr=False)  # to be set
+    source: str | None = None  # the volume that it follows
+    follower: Server | None = None  # the server that follows: the storage of a secondary cluster, no DB instance
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)  # of its servers
 
     @property
     def data(self) -> Path:

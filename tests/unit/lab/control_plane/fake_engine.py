@@ -21,6 +21,7 @@ class Volume:
     username: str
     password: str
     copy_of: str | None = None
+    follows: str | None = None
 
 
 @dataclass
@@ -33,6 +34,7 @@ class FakeEngine:
     log: list[str] = field(default_factory=list)
     refuse_upgrade: str | None = None
     refuse_start: str | None = None
+    refuse_promotion: str | None = None
 
     def versions(self) -> Sequence[EngineVersion]:
         """The versions of the lab."""
@@ -71,13 +73,37 @@ class FakeEngine:
         """Keep a running server."""
         if self.refuse_start:
             raise EngineError(self.refuse_start)
-        if spec.role == "reader" and not any(
-            other.volume_id == spec.volume_id and other.role == "writer" for other in self.servers.values()
-        ):
+        follows = self.volumes[spec.volume_id].follows
+        if spec.role == "reader" and not follows and not self._has_writer(spec.volume_id):
             raise EngineError("a reader needs its writer")
+        if spec.role == "writer" and follows:
+            raise EngineError("a volume that follows has no writer")
         self.log.append(f"start {spec.role}")
         self.servers[spec.instance_id] = spec
         self.parameters[spec.instance_id] = dict(spec.parameters)
+
+    def _has_writer(self, volume_id: str) -> bool:
+        return any(spec.volume_id == volume_id and spec.role == "writer" for spec in self.servers.values())
+
+    def follow_volume(self, source_id: str, target_id: str) -> None:
+        """Let a volume be a copy that follows."""
+        if not self._has_writer(source_id):
+            raise EngineError("the source has no writer")
+        if any(spec.volume_id == target_id for spec in self.servers.values()):
+            raise EngineError("a server is running")
+        source = self.volumes[source_id]
+        self.log.append("follow")
+        self.volumes[target_id] = Volume(source.version, source.username, source.password, follows=source_id)
+
+    def promote_volume(self, volume_id: str, complete: bool) -> None:
+        """Let a volume follow no longer."""
+        volume = self.volumes[volume_id]
+        if any(spec.volume_id == volume_id for spec in self.servers.values()):
+            raise EngineError("a server is running")
+        if complete and (self.refuse_promotion or (volume.follows and self._has_writer(volume.follows))):
+            raise EngineError(self.refuse_promotion or "the source still writes")
+        self.log.append("promote complete" if complete else "promote")
+        volume.follows = None
 
     def stop(self, instance_id: str, immediate: bool = False) -> None:
         """Forget a running server."""

@@ -164,7 +164,7 @@ class TestErrors:
 
     def test_what_the_lab_does_not_have_is_an_error_of_the_client_kind(self, aws: Aws) -> None:
         refused("InvalidAction", aws.rds.describe_certificates)
-        refused("InvalidAction", aws.rds.create_global_cluster, GlobalClusterIdentifier="world")
+        refused("InvalidAction", aws.rds.describe_export_tasks)
 
     def test_a_bug_of_the_lab_is_a_typed_error_too(self, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(aws.plane, "versions", lambda: 1 / 0)
