@@ -92,6 +92,9 @@ class DatabaseEngine(Protocol):
         A reader is a physical standby of the volume's writer, which runs already, or of a volume that follows.
         """
 
+    def set_addresses(self, instance_id: str, addresses: Sequence[str]) -> None:
+        """Let other addresses lead to a running server; of those that stay nobody notices anything."""
+
     def stop(self, instance_id: str, immediate: bool = False) -> None:
         """Stop a server; `immediate` is a crash. A server that does not run is fine."""
 

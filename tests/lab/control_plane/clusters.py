@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from tests.lab.control_plane import events, servers, snapshots
+from tests.lab.control_plane import events, master_secret, servers, snapshots
 from tests.lab.control_plane.common import bare, filters, find_cluster, new_identifier, page, tags_of
 from tests.lab.control_plane.errors import (
     ApiError,
@@ -74,7 +74,6 @@ NOT_IN_LAB = (
     "Domain",
     "EnableLimitlessDatabase",
     "EnableLocalWriteForwarding",
-    "ManageMasterUserPassword",
     "ReplicationSourceIdentifier",
     "ScalingConfiguration",
 )
@@ -157,6 +156,7 @@ def bring_up(call: Call, cluster: Cluster, make_volume: Callable[[], None], fail
         make_volume()
         plane.clock.hold("creating")
         with plane.lock:
+            master_secret.activate(cluster)
             events.cluster_event(region, cluster, "DB cluster created", "creation")
             cluster.status = "backing-up"
         plane.clock.hold("backing-up")
@@ -181,12 +181,17 @@ def new(call: Call) -> Cluster:
     params = call.params
     refuse_what_is_not_in_lab(params)
     version = call.plane.version(call.text("Engine"), params.get("EngineVersion"))
-    username, password = call.text("MasterUsername"), call.text("MasterUserPassword")
+    master_secret.check(params, managed=False)
+    managed = bool(params.get("ManageMasterUserPassword"))
+    username = call.text("MasterUsername")
+    password = master_secret.new_password() if managed else call.text("MasterUserPassword")
     check_password(password)
     if username in ("rdsadmin", "admin", "postgres_superuser") or username.startswith("pg_"):
         raise invalid_value(f"MasterUsername {username} cannot be used as it is a reserved word used by the engine")
     inherited = {"MasterUsername": username, "DatabaseName": params.get("DatabaseName")}
     cluster = new_cluster(call, version.engine, version.version, inherited)
+    if managed:
+        master_secret.keep(call.region, cluster, password, params.get("MasterUserSecretKmsKeyId"))
     engine = servers.engine_of(call.plane, cluster)
     database = params.get("DatabaseName")
     bring_up(
@@ -294,6 +299,7 @@ def delete(call: Call) -> Shape:
         plane.clock.hold("deleting")
         engine.delete_volume(cluster.volume_id)
         with plane.lock:
+            master_secret.drop(region, cluster)
             del region.clusters[cluster.identifier]
             events.cluster_event(region, cluster, "DB cluster deleted", "deletion")
             plane.addresses.give_back(cluster.address)

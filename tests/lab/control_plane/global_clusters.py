@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import secrets
 
+from tests.lab.control_plane import events, servers
 from tests.lab.control_plane.common import filters, new_identifier, page, tag_list, tags_of
 from tests.lab.control_plane.errors import ApiError, cluster_not_found, cluster_state, global_state, invalid_combination
 from tests.lab.control_plane.global_rules import find_global, managed_password, may_have_class
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import ACCOUNT, Cluster, GlobalCluster, GlobalMember, Region, Shape
+from tests.lab.control_plane.write_forwarding import follow_role
 
 # What a global cluster has from its source, and so cannot be given with it.
 FROM_SOURCE = ("Engine", "EngineVersion", "DatabaseName", "StorageEncrypted")
@@ -24,7 +26,8 @@ def global_arn(identifier: str) -> str:
 
 def global_shape(group: GlobalCluster) -> Shape:
     """Return a GlobalCluster. Engine version and encryption are those of the primary."""
-    shape = {**group.api, "GlobalClusterMembers": [_member_shape(member) for member in group.members]}
+    members = [_member_shape(member) for member in group.members]
+    shape = {**group.api, "Endpoint": group.address, "GlobalClusterMembers": members}
     primary = group.primary
     if primary is not None:
         shape |= {name: primary.cluster.api[name] for name in ("EngineVersion", "StorageEncrypted")}
@@ -38,7 +41,7 @@ def _member_shape(member: GlobalMember) -> Shape:
         "IsWriter": member.writer,
         "SynchronizationStatus": "connected" if member.connected else "pending-resync",
     }
-    if not member.writer:
+    if "GlobalWriteForwardingStatus" in member.cluster.api:
         shape["GlobalWriteForwardingStatus"] = member.cluster.api["GlobalWriteForwardingStatus"]
     return shape
 
@@ -61,11 +64,11 @@ def create(call: Call) -> Shape:
         **(_described(found[1]) if found else _requested(call)),
         "Status": "creating" if found else "available",
     }
-    group = GlobalCluster(api, call.region.name, tags=tags)
+    group = GlobalCluster(api, plane.addresses.take(), call.region.name, tags=tags)
     plane.global_clusters[identifier] = group
     if found:
         join(group, *found, writer=True)
-        _settle(plane, group, "creating")
+        _settle(plane, group, *found)
     return {"GlobalCluster": global_shape(group)}
 
 
@@ -116,8 +119,8 @@ def join(group: GlobalCluster, region: Region, cluster: Cluster, writer: bool) -
     member = GlobalMember(group, region, cluster, writer, connected=writer)
     cluster.member = member
     group.members.append(member)
-    cluster.api.setdefault("GlobalWriteForwardingStatus", "disabled")
-    cluster.api.setdefault("GlobalWriteForwardingRequested", False)
+    cluster.api["GlobalWriteForwardingRequested"] = False
+    follow_role(cluster)
     return member
 
 
@@ -130,13 +133,21 @@ def leave(member: GlobalMember) -> None:
         member.cluster.api.pop(name, None)
 
 
-def _settle(plane: ControlPlane, group: GlobalCluster, status: str) -> None:
+def _settle(plane: ControlPlane, group: GlobalCluster, region: Region, cluster: Cluster) -> None:
+    """Let the new global cluster's writer endpoint lead to the primary's writer."""
+
     def job() -> None:
-        plane.clock.hold(status)
+        plane.clock.hold("creating")
+        servers.lead(plane, region, cluster)
         with plane.lock:
             group.status = "available"
 
-    plane.jobs.run(group.queue, job, lambda _reason: None)
+    def failed(reason: str) -> None:
+        with plane.lock:
+            group.status = "available"
+            events.cluster_event(region, cluster, f"The global writer endpoint is not there: {reason}", "failure")
+
+    plane.jobs.run(cluster.volume_id, job, failed)
 
 
 def describe(call: Call) -> Shape:
@@ -169,6 +180,7 @@ def delete(call: Call) -> Shape:
         plane.clock.hold("deleting")
         with plane.lock:
             del plane.global_clusters[group.identifier]
+            plane.addresses.give_back(group.address)
         plane.jobs.retire(group.queue)
 
     plane.jobs.run(group.queue, job, lambda _reason: None)

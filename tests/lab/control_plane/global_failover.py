@@ -126,17 +126,20 @@ class Change:
     def _promote(self) -> None:
         """Make the target the primary; its servers become a writer and its readers."""
         plane, target = self._plane, self._target
-        stand_alone(plane, target.region, target.cluster, complete=not self._data_loss)
+        stand_alone(plane, target.region, target.cluster, self._swap, complete=not self._data_loss)
         with plane.lock:
-            self._old.writer, target.writer = False, True
-            for instance in self._old.region.members(self._old.cluster):
-                instance.writer = False
-            for member in self._group.members:
-                member.connected = member is target
-                write_forwarding.follow_role(member.cluster)
             target.cluster.status = "available"
             message = f"Global {'failover' if self._data_loss else 'switchover'} to DB cluster completed"
             events.cluster_event(target.region, target.cluster, f"{message}: {target.arn}", "global-failover")
+
+    def _swap(self) -> None:
+        """Give the members their new roles; all but the target are to be connected anew."""
+        self._old.writer, self._target.writer = False, True
+        for instance in self._old.region.members(self._old.cluster):
+            instance.writer = False
+        for member in self._group.members:
+            member.connected = member is self._target
+            write_forwarding.follow_role(member.cluster)
 
     def _follow(self, member: GlobalMember, instances: list[Instance]) -> None:
         """Make a member a secondary of the target with its servers as readers."""

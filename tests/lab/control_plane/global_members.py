@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.lab.control_plane import clusters, events, servers
 from tests.lab.control_plane.errors import (
     cluster_state,
@@ -20,7 +22,7 @@ from tests.lab.control_plane.global_rules import (
     managed_password,
 )
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
-from tests.lab.control_plane.records import Cluster, GlobalCluster, GlobalMember, Instance, Region, Shape
+from tests.lab.control_plane.records import Cluster, GlobalCluster, GlobalMember, Region, Shape
 from tests.lab.control_plane.views import cluster_shape
 
 # Request option -> what AWS calls it when a secondary cannot have it.
@@ -145,9 +147,11 @@ def remove(call: Call) -> Shape:
     def job() -> None:
         plane.clock.hold("promoting")
         if not member.writer and not failed_before:
-            stand_alone(plane, member.region, cluster)
+            stand_alone(plane, member.region, cluster, lambda: None, complete=False)
         with plane.lock:
             leave(member)
+        servers.lead(plane, member.region, cluster)
+        with plane.lock:
             cluster.status = "failed" if failed_before else "available"
             events.cluster_event(member.region, cluster, "Removed from global cluster", "notification")
 
@@ -161,27 +165,30 @@ def remove(call: Call) -> Shape:
     return {"GlobalCluster": global_shape(group)}
 
 
-def stand_alone(plane: ControlPlane, region: Region, cluster: Cluster, complete: bool = False) -> None:
-    """Let a secondary's volume follow no longer and one of its servers be its writer; in a job."""
+def stand_alone(
+    plane: ControlPlane, region: Region, cluster: Cluster, promoted: Callable[[], None], complete: bool
+) -> None:
+    """Let a secondary's volume follow no longer and one of its servers be its writer; in a job.
+
+    `promoted` is called, with the records locked, before any server runs again.
+    """
     members = [member for member in servers.active(plane, region, cluster) if member.running]
 
     def promote() -> None:
         servers.engine_of(plane, cluster).promote_volume(cluster.volume_id, complete)
         with plane.lock:
             choose_writer(region, cluster)
+            promoted()
 
     servers.restart_all(plane, region, members, promote)
 
 
-def choose_writer(region: Region, cluster: Cluster) -> Instance | None:
-    """Make the member of the lowest promotion tier the writer, when there is any."""
+def choose_writer(region: Region, cluster: Cluster) -> None:
+    """Make the instance of the lowest promotion tier the writer, when there is any."""
     able = [member for member in region.members(cluster) if member.status not in servers.INACTIVE]
-    if not able:
-        return None
-    writer = min(able, key=lambda member: int(member.api["PromotionTier"]))
+    writer = min(able, key=lambda member: int(member.api["PromotionTier"]), default=None)
     for member in able:
         member.writer = member is writer
-    return writer
 
 
 OPERATIONS: dict[str, Handler] = {"CreateDBCluster": create, "RemoveFromGlobalCluster": remove}

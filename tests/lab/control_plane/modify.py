@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.lab.control_plane import events, servers, upgrade, write_forwarding
+from tests.lab.control_plane import events, master_secret, servers, upgrade, write_forwarding
 from tests.lab.control_plane.clusters import check_password, refuse_what_is_not_in_lab, security_groups
 from tests.lab.control_plane.common import find_cluster, find_instance, new_identifier
 from tests.lab.control_plane.errors import ApiError, cluster_state, instance_state, invalid_combination, not_in_lab
@@ -67,6 +67,7 @@ def modify_cluster(call: Call) -> Shape:
     if cluster.status != "available":
         raise cluster_state(f"Cluster {cluster.identifier} is not in available state.")
     may_modify(cluster, params)
+    master_secret.check(params, managed="MasterUserSecret" in cluster.api)
     plan = upgrade.plan(call, cluster)
     queued = _checked_queue(call, cluster)
     if plan is None:
@@ -75,11 +76,13 @@ def modify_cluster(call: Call) -> Shape:
     _change_at_once(cluster, params)
     if params.get("EnableGlobalWriteForwarding") is not None:
         write_forwarding.turn(plane, cluster, bool(params["EnableGlobalWriteForwarding"]))
+    master_secret.modify(plane, region, cluster, params)
     cluster.pending |= queued
     if plan is not None:
         cluster.pending["EngineVersion"] = plan.version
         cluster.upgrade = plan
-    if params.get("ApplyImmediately") and cluster.pending:
+    at_once = params.get("ApplyImmediately") or params.get("ManageMasterUserPassword") is False
+    if at_once and cluster.pending:
         apply_pending(plane, region, cluster)
     return {"DBCluster": cluster_shape(region, cluster)}
 

@@ -147,6 +147,7 @@ class GlobalCluster:
     """A global cluster. `api` as in Cluster."""
 
     api: Shape
+    address: str  # of its writer endpoint
     home: str  # the Region that sees it while it has no member
     members: list[GlobalMember] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)

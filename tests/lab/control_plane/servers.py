@@ -54,7 +54,8 @@ def addresses(instance: Instance) -> tuple[str, ...]:
     """
     cluster = instance.cluster
     if instance.writer:
-        return (instance.address, cluster.address, cluster.reader_address)
+        world = (cluster.member.group.address,) if cluster.member is not None and cluster.member.writer else ()
+        return (instance.address, cluster.address, cluster.reader_address, *world)
     return (instance.address, cluster.reader_address)
 
 
@@ -84,6 +85,15 @@ def start(plane: ControlPlane, region: Region, instance: Instance, with_groups: 
             "Port": instance.cluster.api["Port"],
             "HostedZoneId": "Z2R2ITUGPM61AM",
         }
+
+
+def lead(plane: ControlPlane, region: Region, cluster: Cluster) -> None:
+    """Let the addresses that are a cluster's now lead to its writer; in a job."""
+    for instance in active(plane, region, cluster):
+        if instance.writer and instance.running:
+            with plane.lock:
+                found = addresses(instance)
+            engine_of(plane, cluster).set_addresses(instance.server_id, found)
 
 
 def stop(plane: ControlPlane, instance: Instance, immediate: bool = False) -> None:

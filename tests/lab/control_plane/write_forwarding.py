@@ -27,6 +27,9 @@ def turn(plane: ControlPlane, cluster: Cluster, wanted: bool) -> None:
 
 
 def follow_role(cluster: Cluster) -> None:
-    """After a change of roles: what was asked for holds of a secondary."""
-    asked = cluster.secondary and cluster.api["GlobalWriteForwardingRequested"]
-    cluster.api["GlobalWriteForwardingStatus"] = "enabled" if asked else "disabled"
+    """In a new role: a secondary has a status, that of what was asked for; a primary has none."""
+    if cluster.secondary:
+        asked = cluster.api["GlobalWriteForwardingRequested"]
+        cluster.api["GlobalWriteForwardingStatus"] = "enabled" if asked else "disabled"
+    else:
+        cluster.api.pop("GlobalWriteForwardingStatus", None)

@@ -13,7 +13,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.lab.engine import EngineError, EngineVersion, InstanceSpec, Parameter
@@ -246,12 +246,12 @@ class PostgreSQLEngine:
                 instance.watcher.start()
             with self._lock:
                 self._instances[spec.instance_id] = instance
-            self._claim(instance)
+            self._claim(instance, spec.addresses)
         except BaseException:
             with self._lock:
                 self._instances.pop(spec.instance_id, None)
             with contextlib.suppress(EngineError):
-                self._release(instance)
+                self._release(instance, spec.addresses)
             self._discard(instance, immediate=True)
             raise
         if spec.role == "writer":
@@ -302,7 +302,7 @@ class PostgreSQLEngine:
         with self._lock:
             instance = self._instances.pop(instance_id, None)
         if instance is not None:
-            self._release(instance)
+            self._release(instance, instance.spec.addresses)
             self._discard(instance, immediate)
 
     def _discard(self, instance: Instance, immediate: bool) -> None:
@@ -329,20 +329,28 @@ class PostgreSQLEngine:
 
     # Endpoints
 
-    def _claim(self, instance: Instance) -> None:
+    def set_addresses(self, instance_id: str, addresses: Sequence[str]) -> None:
+        """Let other addresses lead to a running server; connections through those that stay are not touched."""
+        instance = self._instance(instance_id)
+        before, after = instance.spec.addresses, tuple(addresses)
+        instance.spec = replace(instance.spec, addresses=after)
+        self._release(instance, [address for address in before if address not in after])
+        self._claim(instance, [address for address in after if address not in before])
+
+    def _claim(self, instance: Instance, addresses: Sequence[str]) -> None:
         with self._lock:
-            for address in instance.spec.addresses:
+            for address in addresses:
                 entry = self._addresses.setdefault(address, Address(instance.spec.port))
                 entry.claims.append(instance.spec.instance_id)
-        self._route(instance.spec.addresses)
+        self._route(addresses)
 
-    def _release(self, instance: Instance) -> None:
+    def _release(self, instance: Instance, addresses: Sequence[str]) -> None:
         with self._lock:
-            for address in instance.spec.addresses:
+            for address in addresses:
                 entry = self._addresses.get(address)
                 if entry is not None and instance.spec.instance_id in entry.claims:
                     entry.claims.remove(instance.spec.instance_id)
-        self._route(instance.spec.addresses)
+        self._route(addresses)
 
     def _route(self, addresses: Sequence[str]) -> None:
         """Tell the endpoint process where addresses lead: to the readers that claim one, else to the writer."""

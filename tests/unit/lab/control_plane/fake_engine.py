@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.lab.engine import EngineError, EngineVersion, InstanceSpec, Parameter
 
@@ -104,6 +104,10 @@ class FakeEngine:
             raise EngineError(self.refuse_promotion or "the source still writes")
         self.log.append("promote complete" if complete else "promote")
         volume.follows = None
+
+    def set_addresses(self, instance_id: str, addresses: Sequence[str]) -> None:
+        """Keep the addresses."""
+        self.servers[instance_id] = replace(self.servers[instance_id], addresses=tuple(addresses))
 
     def stop(self, instance_id: str, immediate: bool = False) -> None:
         """Forget a running server."""

@@ -71,7 +71,10 @@ def test_a_cluster_has_its_endpoints_from_the_beginning_and_an_instance_only_whe
         ({"Tags": [{"Key": "j", "Value": '{"a": 1}'}]}, "InvalidParameterValue", "Invalid tag value"),
         ({"Tags": [{"Key": "aws:x", "Value": "y"}]}, "InvalidParameterValue", "Invalid tag key"),
         ({"Tags": [{"Key": "x", "Value": "y" * 257}]}, "InvalidParameterValue", "Invalid tag value"),
-        ({"ManageMasterUserPassword": True}, "InvalidAction", "the option ManageMasterUserPassword is not part"),
+        ({"ManageMasterUserPassword": True}, "InvalidParameterCombination", "can't specify MasterUserPassword"),
+        ({"EnableGlobalWriteForwarding": True}, "InvalidParameterCombination", "needs a GlobalClusterIdentifier"),
+        ({"GlobalClusterIdentifier": "none"}, "GlobalClusterNotFoundFault", "none not found"),
+        ({"BacktrackWindow": 5}, "InvalidAction", "the option BacktrackWindow is not part"),
     ],
 )
 def test_a_wrong_request_is_refused_and_leaves_nothing(
