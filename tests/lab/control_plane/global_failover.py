@@ -90,13 +90,19 @@ class Change:
         self._old = old
         self._target = target
         self._data_loss = data_loss
+        self._others: list[GlobalMember] = []  # that follow the old primary
         self._during = "failing-over" if data_loss else "switching-over"
 
     def run(self) -> None:
         """Stop the old primary, promote the target, let the others follow it."""
         plane, group = self._plane, self._group
-        with plane.jobs.still([member.cluster.volume_id for member in group.members]):
+        # A member that is not connected is still being made, in a job that waits for the primary's queue.
+        with plane.jobs.still([member.cluster.volume_id for member in group.members if member.connected]):
+            if self._target not in group.members:
+                raise EngineError(f"{self._target.arn} has left the global cluster")
             with plane.lock:
+                roles = (self._old, self._target)
+                self._others = [member for member in group.members if member.connected and member not in roles]
                 group.api["FailoverState"]["Status"] = self._during
             plane.clock.hold(self._during)
             others = self._stop_old()
@@ -108,9 +114,8 @@ class Change:
                 servers.start_all(plane, self._old.region, others)
                 raise
             self._follow(self._old, others)
-            for member in group.secondaries:
-                if member is not self._old:
-                    self._follow(member, self._running(member))
+            for member in self._others:
+                self._follow(member, self._running(member))
             self._end()
 
     def _running(self, member: GlobalMember) -> list[Instance]:
@@ -137,8 +142,9 @@ class Change:
         self._old.writer, self._target.writer = False, True
         for instance in self._old.region.members(self._old.cluster):
             instance.writer = False
-        for member in self._group.members:
-            member.connected = member is self._target
+        for member in (self._old, *self._others):
+            member.connected = False
+        for member in (self._old, self._target):
             write_forwarding.follow_role(member.cluster)
 
     def _follow(self, member: GlobalMember, instances: list[Instance]) -> None:

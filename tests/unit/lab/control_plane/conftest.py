@@ -109,6 +109,56 @@ class Aws:
         events = self.rds.describe_events(SourceType=source_type, SourceIdentifier=identifier)["Events"]
         return [str(event["Message"]) for event in events]
 
+    def world(self, group: str = "world") -> dict[str, Any]:
+        """The global cluster as described."""
+        found: dict[str, Any] = self.rds.describe_global_clusters(GlobalClusterIdentifier=group)["GlobalClusters"][0]
+        return found
+
+
+@dataclass
+class World:
+    """The global cluster world: shop in us-east-1 with shop-1, shop-eu in eu-west-1 with shop-eu-1."""
+
+    aws: Aws
+    eu: Any
+
+    def secondary(self) -> dict[str, Any]:
+        """The secondary cluster as described."""
+        found: dict[str, Any] = self.eu.describe_db_clusters(DBClusterIdentifier="shop-eu")["DBClusters"][0]
+        return found
+
+    def settled(self) -> None:
+        """Wait until the global cluster and its members with their instances are available and connected."""
+
+        def ready() -> bool:
+            groups = self.aws.rds.describe_global_clusters()["GlobalClusters"]
+            members = [member for group in groups for member in group["GlobalClusterMembers"]]
+            instances = self.eu.describe_db_instances()["DBInstances"]
+            return (
+                all(group["Status"] == "available" for group in groups)
+                and all(member["SynchronizationStatus"] == "connected" for member in members)
+                and self.secondary()["Status"] == "available"
+                and all(instance["DBInstanceStatus"] == "available" for instance in instances)
+            )
+
+        self.aws.settled("shop")
+        self.aws.until(ready)
+
+    def switchover(self, target: str | None = None, **options: Any) -> dict[str, Any]:
+        """Ask for a switchover, to shop-eu unless said otherwise."""
+        found: dict[str, Any] = self.aws.rds.switchover_global_cluster(
+            GlobalClusterIdentifier="world",
+            TargetDbClusterIdentifier=target or self.secondary()["DBClusterArn"],
+            **options,
+        )["GlobalCluster"]
+        return found
+
+    def writers(self) -> list[str]:
+        """The instances that are writers, of both Regions."""
+        shapes = [self.aws.cluster("shop"), self.secondary()]
+        members = [member for shape in shapes for member in shape["DBClusterMembers"]]
+        return [str(member["DBInstanceIdentifier"]) for member in members if member["IsClusterWriter"]]
+
 
 def refused(code: str, call: Callable[..., Any], **arguments: Any) -> str:
     """Insist that a call is refused with an error code; return the message."""
@@ -148,3 +198,63 @@ def aws(endpoint: Endpoint, rds: Any) -> Iterator[Aws]:
     endpoint.serve(plane, lambda: None)
     yield Aws(plane, engine, endpoint, rds, Knobs(plane, lambda: None))
     plane.close()
+
+
+@pytest.fixture(scope="session")
+def eu(endpoint: Endpoint) -> Any:
+    """The client of the endpoint in another Region."""
+    return endpoint.client("rds", "eu-west-1")
+
+
+@pytest.fixture(scope="session")
+def ap(endpoint: Endpoint) -> Any:
+    """The client of the endpoint in a third Region."""
+    return endpoint.client("rds", "ap-south-1")
+
+
+def new_world(aws: Aws, eu: Any, version: str = "16.14") -> World:
+    """A global cluster over two Regions."""
+    aws.create(version=version)
+    source = aws.cluster("shop")["DBClusterArn"]
+    aws.rds.create_global_cluster(GlobalClusterIdentifier="world", SourceDBClusterIdentifier=source)
+    aws.until(lambda: aws.world()["Status"] == "available")
+    eu.create_db_cluster(DBClusterIdentifier="shop-eu", Engine=AURORA, GlobalClusterIdentifier="world")
+    eu.create_db_instance(
+        DBInstanceIdentifier="shop-eu-1",
+        DBClusterIdentifier="shop-eu",
+        Engine=AURORA,
+        DBInstanceClass="db.r6g.large",
+    )
+    world = World(aws, eu)
+    world.settled()
+    return world
+
+
+@pytest.fixture
+def world(aws: Aws, eu: Any) -> World:
+    """A global cluster over two Regions."""
+    return new_world(aws, eu)
+
+
+@pytest.fixture(scope="module")
+def shared_world(endpoint: Endpoint, rds: Any, eu: Any) -> Iterator[World]:
+    """A global cluster over two Regions, and beside it the cluster `other`."""
+    plane, engine = new_plane()
+    endpoint.serve(plane, lambda: None)
+    world = new_world(Aws(plane, engine, endpoint, rds, Knobs(plane, lambda: None)), eu)
+    world.aws.create("other", instances=0)
+    yield world
+    plane.close()
+
+
+@pytest.fixture
+def quiet_world(endpoint: Endpoint, shared_world: World) -> World:
+    """A global cluster for a test that changes nothing."""
+    endpoint.serve(shared_world.aws.plane, lambda: None)
+    return shared_world
+
+
+@pytest.fixture
+def world_1610(aws: Aws, eu: Any) -> World:
+    """A global cluster over two Regions that can be upgraded to a minor version."""
+    return new_world(aws, eu, "16.10")
