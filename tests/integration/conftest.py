@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,23 +57,19 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture
 def blue(lab: Lab) -> Iterator[NewBlue]:
-    """Return what makes a fresh blue: `blue(readers=0, database="shop", version="16.14")`.
+    """Return what makes a fresh blue: `blue(readers=0, database="shop", version="16.14", regions=())`.
 
     The cluster has a name of its own. Every cluster that a test made, clones included, is gone when the next begins.
     """
-    before = set(_clusters(lab))
+    before = lab.clusters()
 
-    def new(readers: int = 0, database: str = "shop", version: str = "16.14") -> Blue:
-        return lab.seed_postgresql(f"blue{next(_NUMBERS)}", database=database, version=version, readers=readers)
+    def new(readers: int = 0, database: str = "shop", version: str = "16.14", regions: Sequence[str] = ()) -> Blue:
+        name = f"blue{next(_NUMBERS)}"
+        return lab.seed_postgresql(name, database=database, version=version, readers=readers, regions=regions)
 
     yield new
     lab.faults.clear()
-    for name in set(_clusters(lab)) - before:
-        lab.delete(name)
-
-
-def _clusters(lab: Lab) -> list[str]:
-    return [cluster["DBClusterIdentifier"] for cluster in lab.client("rds").describe_db_clusters()["DBClusters"]]
+    lab.clear(before)
 
 
 @pytest.fixture(scope="session")

@@ -76,8 +76,8 @@ def leave(lab: Lab, cluster: str, region: str) -> None:
 def delete(lab: Lab, group: str, region: str) -> None:
     """Delete an empty global cluster, whatever protects it, and wait until it is gone."""
     rds = lab.client("rds", region)
-    rds.modify_global_cluster(GlobalClusterIdentifier=group, DeletionProtection=False)
     lab.wait_global_available(group, region)
+    rds.modify_global_cluster(GlobalClusterIdentifier=group, DeletionProtection=False)
     rds.delete_global_cluster(GlobalClusterIdentifier=group)
 
     def gone() -> bool:

@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -270,6 +270,19 @@ class Lab:
             return cluster not in [c["DBClusterIdentifier"] for c in rds.describe_db_clusters()["DBClusters"]]
 
         wait_until(gone, READY_SECONDS, f"the cluster {cluster} to be deleted")
+
+    def clusters(self) -> set[tuple[str, str]]:
+        """Return Region and identifier of every cluster, of all Regions."""
+        return {(found["region"], found["cluster"]) for found in self.faults.turn("status")["clusters"]}
+
+    def clear(self, kept: Set[tuple[str, str]]) -> None:
+        """Delete every cluster but these, and every global cluster that has no member then."""
+        for region, cluster in sorted(self.clusters() - kept):
+            if (region, cluster) in self.clusters():  # a primary takes its secondaries with it
+                self.delete(cluster, region)
+        for group in self.faults.turn("status")["global_clusters"]:
+            if not group["members"]:
+                global_database.delete(self, group["global_cluster"], group["region"])
 
     def wait_available(self, cluster: str, region: str = REGION) -> None:
         """Wait until a cluster and all its instances are available; raises EngineError when one failed."""

@@ -107,4 +107,18 @@ class Knobs:
                 for region in self._plane.regions()
                 for cluster in region.clusters.values()
             ]
-        return {"clusters": clusters, "faults": self._plane.faults.rules(), "delays": self._plane.clock.delays()}
+            global_clusters = [
+                {
+                    "region": group.home,
+                    "global_cluster": group.identifier,
+                    "status": group.status,
+                    "members": [member.arn for member in group.members],
+                }
+                for group in self._plane.global_clusters.values()
+            ]
+        return {
+            "clusters": clusters,
+            "global_clusters": global_clusters,
+            "faults": self._plane.faults.rules(),
+            "delays": self._plane.clock.delays(),
+        }
