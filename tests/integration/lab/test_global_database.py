@@ -169,8 +169,8 @@ def test_a_headless_secondary_follows_too_and_is_writable_once_removed(world: Wo
     world.lab.wait_available("globe-third", THIRD)
     endpoint = world.primary["Endpoint"]
     (written,) = world.query(endpoint, "SELECT pg_current_wal_lsn()")
-    behind = f"SELECT count(*) FROM pg_stat_replication WHERE replay_lsn < '{written}'"
-    wait_until(lambda: world.query(endpoint, behind) == [0], SECONDS, "both secondaries to have the table")
+    there = f"SELECT count(*) FROM pg_stat_replication WHERE replay_lsn >= '{written}'"
+    wait_until(lambda: world.query(endpoint, there) == [2], SECONDS, "both secondaries to have the table")
     rds.remove_from_global_cluster(GlobalClusterIdentifier=world.group, DbClusterIdentifier=arn)
     rds.get_waiter("db_cluster_available").wait(DBClusterIdentifier="globe-third", WaiterConfig={"Delay": 1})
     rds.create_db_instance(DBInstanceIdentifier="globe-third-1", DBClusterIdentifier="globe-third", **INSTANCE)

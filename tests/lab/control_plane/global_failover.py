@@ -157,7 +157,8 @@ class Change:
         servers.start_all(plane, member.region, instances)
         with plane.lock:
             member.connected = True
-            cluster.status = "available"
+            if cluster.status != "creating":
+                cluster.status = "available"
 
     def _end(self) -> None:
         with self._plane.lock:

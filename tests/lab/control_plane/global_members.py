@@ -24,6 +24,7 @@ from tests.lab.control_plane.global_rules import (
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import Cluster, GlobalCluster, GlobalMember, Region, Shape
 from tests.lab.control_plane.views import cluster_shape
+from tests.lab.control_plane.write_forwarding import follow_role
 
 # Request option -> what AWS calls it when a secondary cannot have it.
 OF_THE_PRIMARY = {"MasterUsername": "user name", "MasterUserPassword": "password", "DatabaseName": "database name"}
@@ -68,13 +69,15 @@ def _create_secondary(call: Call, group: GlobalCluster, primary: GlobalMember) -
         cluster.api["GlobalWriteForwardingStatus"] = "enabling"
     engine = servers.engine_of(plane, cluster)
 
-    def make_volume() -> None:
-        # In the primary's queue: nobody stops or upgrades its servers while they are copied.
-        plane.jobs.submit(source.volume_id, lambda: engine.follow_volume(source.volume_id, cluster.volume_id)).result()
+    def copy() -> None:
+        engine.follow_volume(source.volume_id, cluster.volume_id)
         with plane.lock:
             member.connected = True
-            if cluster.api["GlobalWriteForwardingRequested"]:
-                cluster.api["GlobalWriteForwardingStatus"] = "enabled"
+            follow_role(cluster)
+
+    def make_volume() -> None:
+        # In the primary's queue: nobody stops or upgrades its servers while they are copied.
+        plane.jobs.submit(source.volume_id, copy).result()
 
     clusters.bring_up(call, cluster, make_volume, "failed")
     return {"DBCluster": cluster_shape(region, cluster)}

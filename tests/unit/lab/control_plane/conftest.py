@@ -144,6 +144,13 @@ class World:
         self.aws.settled("shop")
         self.aws.until(ready)
 
+    def keep_primary_busy(self) -> None:
+        """Let the primary do something for a moment, though its status is available; copies of it wait for that."""
+        self.aws.slow("settling")
+        self.aws.rds.modify_db_cluster(
+            DBClusterIdentifier="shop", MasterUserPassword="another-Pass1", ApplyImmediately=True
+        )
+
     def switchover(self, target: str | None = None, **options: Any) -> dict[str, Any]:
         """Ask for a switchover, to shop-eu unless said otherwise."""
         found: dict[str, Any] = self.aws.rds.switchover_global_cluster(

@@ -32,6 +32,7 @@ class FakeEngine:
     servers: dict[str, InstanceSpec] = field(default_factory=dict)
     parameters: dict[str, dict[str, str]] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
+    started: list[InstanceSpec] = field(default_factory=list)
     refuse_upgrade: str | None = None
     refuse_start: str | None = None
     refuse_promotion: str | None = None
@@ -79,6 +80,7 @@ class FakeEngine:
         if spec.role == "writer" and follows:
             raise EngineError("a volume that follows has no writer")
         self.log.append(f"start {spec.role}")
+        self.started.append(spec)
         self.servers[spec.instance_id] = spec
         self.parameters[spec.instance_id] = dict(spec.parameters)
 
