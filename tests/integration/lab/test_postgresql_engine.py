@@ -552,6 +552,28 @@ def test_a_prepared_transaction_stops_the_upgrade(laboratory: Laboratory) -> Non
     assert cluster.value("SELECT gid FROM pg_prepared_xacts") == "x"
 
 
+def test_a_volume_that_follows_is_promoted_only_with_everything_of_its_source(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = laboratory.cluster()
+    target = Cluster(laboratory, f"{source.volume}-follower", laboratory.address())
+    laboratory.volumes.append(target.volume)
+    laboratory.engine.follow_volume(source.volume, target.volume)
+    follower = laboratory.engine._volume(target.volume).follower
+    assert follower is not None
+    follower.query("SELECT pg_catalog.pg_wal_replay_pause()")
+    source.sql("CREATE TABLE t AS SELECT 7 AS id")
+    source.stop()
+    monkeypatch.setattr("tests.lab.postgresql.followers.STREAM_SECONDS", 0.2)
+    with pytest.raises(EngineError, match="did not get everything"):
+        laboratory.engine.promote_volume(target.volume, complete=True)
+    follower.query("SELECT pg_catalog.pg_wal_replay_resume()")
+    monkeypatch.setattr("tests.lab.postgresql.followers.STREAM_SECONDS", 20.0)
+    laboratory.engine.promote_volume(target.volume, complete=True)
+    target.writer()
+    assert target.value("SELECT id FROM t") == 7
+
+
 def test_a_minor_upgrade_changes_the_version_alone(laboratory: Laboratory) -> None:
     cluster = laboratory.cluster("16.10")
     assert str(cluster.value("SELECT aurora_version()")).startswith("16.10.")
