@@ -44,7 +44,9 @@ options:
     description: Green's identifier. Defaults to O(deployment_id).
     type: str
   engine_version:
-    description: The engine version that green is to have. When left out, green keeps blue's version.
+    description:
+      - The engine version that green is to have, such as V(18.4). When left out, green keeps blue's version.
+      - With it, what an upgrade to that version refuses fails O(step=create). Without it, that is warned of.
     type: str
   allow_major_version_upgrade:
     description: Whether the way to O(engine_version) may go to another major version.
@@ -61,6 +63,13 @@ options:
       - Defaults to every database that accepts connections except templates, C(rdsadmin) and the control database.
     type: list
     elements: str
+  replica_identity:
+    description:
+      - What M(bluegreen.aws.pg_logical_subscription) will be told to do about tables without a replica identity. Those that it
+        will give one to pass.
+    type: str
+    choices: [refuse, full, index]
+    default: refuse
 extends_documentation_fragment:
   - bluegreen.aws.deployment
   - bluegreen.aws.deployment.connections
@@ -171,6 +180,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readiness
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.checks import Check
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     connection_options,
@@ -179,14 +189,19 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     run,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.guardrails import create_checks, move_checks
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.guardrails import (
+    Intent,
+    create_checks,
+    move_checks,
+)
 
 
 def _look(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
     blue = postgresql_endpoint(module, "blue")
     green = postgresql_endpoint(module, "green") if module.params["green"] else None
+    intent = Intent(_major(module.params["engine_version"]), module.params["replica_identity"])
     control = _control_plane(module, names)
-    data = _data_plane(module.params["step"], blue, green, names, module.params["databases"])
+    data = _data_plane(module.params["step"], blue, green, names, module.params["databases"], intent)
     return {
         "checks": [
             *({**check.as_dict(), "plane": "control"} for check in control),
@@ -220,11 +235,20 @@ def _control_plane(module: AnsibleAWSModule, names: Names) -> list[Check]:
 
 
 def _data_plane(
-    step: str, blue: Endpoint, green: Endpoint | None, names: Names, databases: list[str] | None
+    step: str, blue: Endpoint, green: Endpoint | None, names: Names, databases: list[str] | None, intent: Intent
 ) -> list[Check]:
     if step == "create" or green is None:
-        return create_checks(blue, green, names, databases)
+        return create_checks(blue, green, names, databases, intent)
     return move_checks(blue, green, names, databases)
+
+
+def _major(version: str | None) -> int | None:
+    if version is None:
+        return None
+    major = version.split(".")[0]
+    if not major.isdigit():
+        raise BlueGreenError(f"engine_version must look like 18.4, but is {version!r}: correct it.")
+    return int(major)
 
 
 def _side(endpoint: Endpoint | None) -> dict[str, Any] | None:
@@ -245,6 +269,7 @@ def main() -> None:
             "allow_major_version_upgrade": {"type": "bool", "default": False},
             "instances": {"type": "raw", "default": "mirror"},
             "databases": {"type": "list", "elements": "str"},
+            "replica_identity": {"type": "str", "choices": ["refuse", "full", "index"], "default": "refuse"},
         },
         required_if=[["step", "switchover", ["green"]]],
         supports_check_mode=True,

@@ -69,8 +69,24 @@ options:
     description:
       - Seconds to wait for each slot of O(state=prepared). The server makes a slot when every transaction that has written
         and is still open has ended.
+      - Also the seconds to try for each table whose replica identity is changed while the table is in use. No client waits
+        longer than a quarter of a second at a time for that.
     type: int
     default: 60
+  replica_identity:
+    description:
+      - What O(state=prepared) does about tables on blue that have no usable replica identity. C(UPDATE) and C(DELETE) fail on
+        them as soon as they are published.
+      - V(refuse) changes nothing and names them.
+      - V(index) gives a table the replica identity of a unique index that is valid, not partial, not deferrable and over
+        columns that are C(NOT NULL) and not generated. A table without such an index is refused.
+      - V(full) does the same, and gives C(REPLICA IDENTITY FULL) to a table without such an index. Green then finds each
+        changed row by its whole content, which is slow in a large table. A table with generated columns, or with a column
+        whose type has no equality, such as C(json), is refused.
+      - What was changed is noted on blue, and given back by O(state=absent).
+    type: str
+    choices: [refuse, full, index]
+    default: refuse
   wait:
     description: Whether O(state=running) waits until every database replicates and the lag is below O(max_lag).
   wait_timeout:
@@ -238,6 +254,7 @@ def _request(params: dict[str, Any]) -> Request:
         wait_timeout=params["wait_timeout"],
         wait_delay=params["wait_delay"],
         slot_timeout=params["slot_timeout"],
+        replica_identity=params["replica_identity"],
     )
 
 
@@ -277,6 +294,7 @@ def main() -> None:
             },
             "max_lag": {"type": "float"},
             "slot_timeout": {"type": "int", "default": 60},
+            "replica_identity": {"type": "str", "choices": ["refuse", "full", "index"], "default": "refuse"},
             **wait_options(600, 1.0),
         },
         supports_check_mode=True,

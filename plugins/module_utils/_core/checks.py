@@ -36,9 +36,9 @@ class Check:
         return asdict(self)
 
 
-def ok(check_id: str, evidence: str) -> Check:
+def ok(check_id: str, evidence: str, docs: str = "") -> Check:
     """A check that passed."""
-    return Check(check_id, "ok", evidence)
+    return Check(check_id, "ok", evidence, docs=docs)
 
 
 def failed(check_id: str, evidence: str, remedy: str, docs: str = "") -> Check:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from .._core.errors import BlueGreenError
 from .._core.names import Names
 from .connection import rows, value
+from .identity import Bare, bare_tables
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
@@ -47,8 +48,8 @@ class Database:
 class Table:
     """A user table that holds rows (a partition, not the partitioned table).
 
-    ``identified``: UPDATE and DELETE on it can be replicated. ``full``: by comparing whole rows.
-    ``settable``: the connection's user can SET ROLE to the owner, as an apply worker has to.
+    ``full``: UPDATE and DELETE on it are replicated by comparing whole rows. ``settable``: the connection's user can SET ROLE to
+    the owner, as an apply worker has to. ``service``: it came with an extension.
     """
 
     schema: str
@@ -56,15 +57,29 @@ class Table:
     owner: str
     settable: bool
     logged: bool
-    identified: bool
     full: bool
     estimated_rows: int
     forced_rls: bool
+    service: bool = False
 
     @property
     def label(self) -> str:
         """The table as a person writes it."""
         return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """A trigger that fires while changes are applied too."""
+
+    schema: str
+    table: str
+    name: str
+
+    @property
+    def label(self) -> str:
+        """The trigger as a person writes it."""
+        return f"{self.schema}.{self.table} ({self.name})"
 
 
 @dataclass(frozen=True)
@@ -119,13 +134,14 @@ class ServerFacts:
 
 @dataclass(frozen=True)
 class DatabaseFacts:
-    """One database of a server."""
+    """One database of a server. ``bare``: the tables that lack a replica identity."""
 
     database: Database
     tables: tuple[Table, ...]
-    always_triggers: tuple[str, ...]
+    always_triggers: tuple[Trigger, ...]
     large_objects: int
-    materialized_views: tuple[str, ...]
+    materialized_views: tuple[TableName, ...]
+    bare: tuple[Bare, ...] = ()
 
 
 def server_version(conn: Connection) -> int:
@@ -201,22 +217,23 @@ def database_facts(conn: Connection) -> DatabaseFacts:
     triggers = rows(
         conn,
         """
-        SELECT n.nspname || '.' || c.relname || ' (' || t.tgname || ')'
+        SELECT n.nspname, c.relname, t.tgname
           FROM pg_catalog.pg_trigger t
           JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE t.tgenabled IN ('A', 'R') AND NOT t.tgisinternal ORDER BY 1
+         WHERE t.tgenabled IN ('A', 'R') AND NOT t.tgisinternal ORDER BY 1, 2, 3
         """,
     )
     views = rows(
         conn,
-        "SELECT schemaname || '.' || matviewname FROM pg_catalog.pg_matviews WHERE schemaname !~ '^pg_' ORDER BY 1",
+        "SELECT schemaname, matviewname FROM pg_catalog.pg_matviews WHERE schemaname !~ '^pg_' ORDER BY 1, 2",
     )
     return DatabaseFacts(
         database=database,
         tables=tuple(tables(conn)),
-        always_triggers=tuple(row[0] for row in triggers),
+        always_triggers=tuple(Trigger(*row) for row in triggers),
         large_objects=large_objects(conn),
-        materialized_views=tuple(row[0] for row in views),
+        materialized_views=tuple((schema, name) for schema, name in views),
+        bare=tuple(bare_tables(conn)),
     )
 
 
@@ -227,11 +244,10 @@ def tables(conn: Connection) -> list[Table]:
         conn,
         """
         SELECT n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner),
-               pg_catalog.pg_has_role(current_user, c.relowner, %s), c.relpersistence = 'p',
-               CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false
-                    ELSE EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisvalid
-                                    AND CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END) END,
-               c.relreplident = 'f', greatest(c.reltuples, 0)::bigint, c.relrowsecurity AND c.relforcerowsecurity
+               pg_catalog.pg_has_role(current_user, c.relowner, %s), c.relpersistence = 'p', c.relreplident = 'f',
+               greatest(c.reltuples, 0)::bigint, c.relrowsecurity AND c.relforcerowsecurity,
+               EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                          AND d.objid = c.oid AND d.deptype = 'e')
           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relkind = 'r' AND c.relpersistence IN ('p', 'u') AND c.oid >= %s
          ORDER BY 1, 2

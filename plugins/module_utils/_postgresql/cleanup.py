@@ -18,11 +18,13 @@ except ImportError:  # connection.require_driver() says so
 
 from .._core.journal import Journal
 from .._core.names import Names
-from . import catalog, control_record, marker
+from . import catalog, control_record, identity, marker
 from .connection import Endpoint, connected, execute, value
 from .publication import drop_publication, find_publication
 from .slot import drop_slot, logical_slots
 from .subscription import drop_subscription, subscriptions
+
+_LOCK_TIMEOUT = 60.0  # seconds to wait for each table whose replica identity is given back
 
 
 def clean(sides: Iterable[Endpoint], names: Names, journal: Journal) -> None:
@@ -70,6 +72,8 @@ def _clean_database(side: Endpoint, database: str, names: Names, journal: Journa
                 f"drop publication {names.publication} in {database} on {side.side}",
                 partial(drop_publication, conn, names.publication),
             )
+        # Not before the publication is gone: UPDATE and DELETE would fail.
+        identity.take_back(conn, names, side.side, journal, timeout=_LOCK_TIMEOUT)
         if not marker.exists(conn, names):
             return
         mine, others = marker.count(conn, names)

@@ -15,8 +15,9 @@ from typing import Any
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
-from . import cleanup
+from . import cleanup, identity
 from .connection import Endpoint
+from .identity import Change, Policy
 from .position import position
 from .prepare import prepare
 from .replicate import replicate, stop, wait_running
@@ -36,6 +37,7 @@ class Request:
     wait_timeout: float
     wait_delay: float
     slot_timeout: float
+    replica_identity: Policy = "refuse"
 
 
 def reach(
@@ -59,12 +61,19 @@ def reach(
             f"Blue serves again and green, which was opened at {state.opened_green}, is not replicated to any more, so it cannot "
             f"be brought to state={request.state}: run state=absent, delete green and begin a new deployment."
         )
-    lag = _act(request, blue, green, state, journal)
+    identities: dict[str, list[Change]] = {}
+    if request.state == "prepared":
+        identities = identity.plan(blue, state.databases, request.replica_identity)
+    lag = _act(request, blue, green, state, journal, identities)
     if journal.check_mode:
         after = expected(before, request.state)
-        return {**_outcome(blue, green, state), "before": before, "after": after}
-    state = observe(blue, green, names, request.databases)
-    return {**_outcome(blue, green, state, lag), "before": before, "after": summary(state)}
+    else:
+        state = observe(blue, green, names, request.databases)
+        after = summary(state)
+    for database, given in identities.items():
+        before[database]["replica_identity"] = {one.table.label: one.before for one in given}
+        after[database]["replica_identity"] = {one.table.label: one.after for one in given}
+    return {**_outcome(blue, green, state, lag), "before": before, "after": after}
 
 
 def summary(state: State) -> dict[str, Any]:
@@ -94,9 +103,24 @@ def expected(before: dict[str, Any], target: str) -> dict[str, Any]:
     return after
 
 
-def _act(request: Request, blue: Endpoint, green: Endpoint | None, state: State, journal: Journal) -> float | None:
+def _act(
+    request: Request,
+    blue: Endpoint,
+    green: Endpoint | None,
+    state: State,
+    journal: Journal,
+    identities: dict[str, list[Change]],
+) -> float | None:
     if request.state == "prepared":
-        prepare(blue, state.names, state.databases, journal, slot_timeout=request.slot_timeout)
+        prepare(
+            blue,
+            state.names,
+            state.databases,
+            journal,
+            slot_timeout=request.slot_timeout,
+            identities=identities,
+            replica_identity=request.replica_identity,
+        )
         return None
     green = _required(green, "green", request.state)
     if request.state == "positioned":

@@ -11,8 +11,9 @@ A server that does not answer is a failed check, not an exception: a check that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 try:
@@ -23,10 +24,12 @@ except ImportError:  # connection.require_driver() says so
 from .._core.checks import Check, failed, ok
 from .._core.errors import BlueGreenError, words
 from .._core.names import Direction, Names
-from . import catalog, schema_rules, server_rules
+from . import catalog, cluster_rules, estate_rules, schema_rules, server_rules, upgrade_rules
 from .catalog import DatabaseFacts, ServerFacts
 from .connection import Endpoint, connect, connected
+from .identity import Policy
 from .publication import find_publication
+from .rule import Finding, Rule, Versions, find, judge
 from .side_fence import read_only_databases
 from .slot import logical_slots
 from .subscription import Subscription, subscriptions
@@ -35,12 +38,22 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
 
 
-def create_checks(blue: Endpoint, green: Endpoint | None, names: Names, databases: Sequence[str] | None) -> list[Check]:
+@dataclass(frozen=True)
+class Intent:
+    """What is wanted of the clone: its major version, None when that is not known, and the replica identities to give."""
+
+    major: int | None = None
+    replica_identity: Policy = "refuse"
+
+
+def create_checks(
+    blue: Endpoint, green: Endpoint | None, names: Names, databases: Sequence[str] | None, intent: Intent = Intent()
+) -> list[Check]:
     """What must hold before blue is cloned, and before the clone, when it is there, is subscribed.
 
     Room is looked for in both directions, because a clone has blue's settings and the way back needs it.
     """
-    checks = _guarded(blue, lambda: _publisher_checks(blue, names, databases))
+    checks = _guarded(blue, lambda: _publisher_checks(blue, names, databases, intent))
     if green is not None:
         checks += _guarded(green, lambda: subscriber_checks(green, names, databases, "forward"))
     return checks
@@ -80,7 +93,8 @@ def subscriber_checks(
         conn = stack.enter_context(connected(endpoint))
         chosen = catalog.choose_databases(conn, names, databases)
         server = catalog.server_facts(conn, endpoint.side)
-        found = _facts(stack, endpoint, chosen)
+        conns = _open(stack, endpoint, chosen)
+        found = _facts(conns)
         existing = {one.name for one in subscriptions(conn)}
         missing = [name for name in chosen if names.subscription(direction, name) not in existing]
         return [
@@ -91,15 +105,18 @@ def subscriber_checks(
             schema_rules.triggers(server.side, found),
             schema_rules.row_security(server.side, found),
             server_rules.read_only_overrides(server, chosen, stops=False),
+            *(_estate(conns, estate_rules.GREEN_RULES, {}, server) if direction == "forward" else []),
         ]
 
 
-def _publisher_checks(blue: Endpoint, names: Names, databases: Sequence[str] | None) -> list[Check]:
+def _publisher_checks(blue: Endpoint, names: Names, databases: Sequence[str] | None, intent: Intent) -> list[Check]:
     with ExitStack() as stack:
         conn = stack.enter_context(connected(blue))
         chosen = catalog.choose_databases(conn, names, databases)
         server = catalog.server_facts(conn, blue.side)
-        found = _facts(stack, blue, chosen)
+        conns = _open(stack, blue, chosen)
+        found = _facts(conns)
+        values = _values(blue, names, chosen)
         slots = {slot.name for slot in logical_slots(conn)}
         missing = [name for name in chosen if names.slot("forward", name) not in slots]
         foreign = _foreign_subscriptions(conn, names)
@@ -110,7 +127,7 @@ def _publisher_checks(blue: Endpoint, names: Names, databases: Sequence[str] | N
             server_rules.prepared_transactions(server, chosen),
             server_rules.long_transactions(server, stops=False),
             server_rules.read_only_overrides(server, chosen, stops=False),
-            schema_rules.replica_identity(found),
+            schema_rules.replica_identity(found, intent.replica_identity),
             schema_rules.slow_identity(found),
             schema_rules.table_owners(server, found),
             schema_rules.row_security(server.side, found),
@@ -118,6 +135,8 @@ def _publisher_checks(blue: Endpoint, names: Names, databases: Sequence[str] | N
             schema_rules.unlogged_tables(found),
             schema_rules.large_objects(found),
             schema_rules.materialized_views(found),
+            *_cluster(conn, (*cluster_rules.RULES, *cluster_rules.UPGRADE_RULES), values, server, intent.major),
+            *_estate(conns, (*estate_rules.RULES, *upgrade_rules.RULES), values, server, intent.major),
         ]
 
 
@@ -136,7 +155,7 @@ def _source_checks(source: Endpoint, names: Names, databases: Sequence[str] | No
         conn = stack.enter_context(connected(source))
         chosen = catalog.choose_databases(conn, names, databases)
         server = catalog.server_facts(conn, source.side)
-        found = _facts(stack, source, chosen)
+        found = _facts(_open(stack, source, chosen))
         return [
             server_rules.prepared_transactions(server, chosen),
             server_rules.long_transactions(server, stops=True),
@@ -192,12 +211,47 @@ def _comparisons(source: Endpoint, target: Endpoint, names: Names, databases: Se
     return checks
 
 
-def _facts(stack: ExitStack, endpoint: Endpoint, databases: Sequence[str]) -> list[DatabaseFacts]:
-    found: list[DatabaseFacts] = []
-    for database in databases:
-        conn = stack.enter_context(connected(endpoint.at(database)))
-        found.append(catalog.database_facts(conn))
-    return found
+def _open(stack: ExitStack, endpoint: Endpoint, databases: Sequence[str]) -> dict[str, Connection]:
+    return {database: stack.enter_context(connected(endpoint.at(database))) for database in databases}
+
+
+def _facts(conns: Mapping[str, Connection]) -> list[DatabaseFacts]:
+    return [catalog.database_facts(conn) for conn in conns.values()]
+
+
+def _values(endpoint: Endpoint, names: Names, databases: Sequence[str]) -> dict[str, object]:
+    """What the words in the rules' queries stand for."""
+    return {
+        "side_host": endpoint.host,
+        "our_schema": names.schema,
+        "control_database": names.control_database,
+        "chosen_databases": list(databases),
+        "deployment_slots": f"{names.pattern('forward')}|{names.pattern('reverse')}",
+    }
+
+
+def _cluster(
+    conn: Connection, rules: Sequence[Rule], values: Mapping[str, object], server: ServerFacts, target: int | None
+) -> list[Check]:
+    versions = Versions(server.version // 10000, target)
+    return [judge(rule, find(conn, rule, None, values), versions) for rule in rules]
+
+
+def _estate(
+    conns: Mapping[str, Connection],
+    rules: Sequence[Rule],
+    values: Mapping[str, object],
+    server: ServerFacts,
+    target: int | None = None,
+) -> list[Check]:
+    versions = Versions(server.version // 10000, target)
+    checks: list[Check] = []
+    for rule in rules:
+        found: list[Finding] = []
+        for database, conn in conns.items():
+            found += find(conn, rule, database, values)
+        checks.append(judge(rule, found, versions))
+    return checks
 
 
 def _foreign_subscriptions(conn: Connection, names: Names) -> list[Subscription]:

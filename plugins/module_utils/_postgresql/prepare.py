@@ -22,9 +22,10 @@ from .._core.checks import require
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
-from . import marker
+from . import identity, marker
 from .connection import Endpoint, connected, execute, value
-from .guardrails import create_checks
+from .guardrails import Intent, create_checks
+from .identity import Change, Policy
 from .publication import Publication, create_publication, find_publication
 from .slot import Slot, create_slot, logical_slots
 
@@ -83,32 +84,49 @@ def refuse_broken(found: dict[str, Prepared], names: Names) -> None:
             )
 
 
-def prepare(blue: Endpoint, names: Names, databases: Sequence[str], journal: Journal, *, slot_timeout: float) -> None:
-    """Make what is missing on blue: the replication role, and per database the marker table, the publication, the slot.
+def prepare(
+    blue: Endpoint,
+    names: Names,
+    databases: Sequence[str],
+    journal: Journal,
+    *,
+    slot_timeout: float,
+    identities: dict[str, list[Change]],
+    replica_identity: Policy = "refuse",
+) -> None:
+    """Make what is missing on blue: the replication role, and per database the marker table, the replica identities that
+    ``replica_identity`` gives (``identities``, from :func:`identity.plan`), the publication, the slot.
 
-    The publication comes before its slot, because a slot does not see a publication that is younger (PostgreSQL 15-17), and
+    The identities come before the publication, because UPDATE and DELETE fail on a published table without one. The publication comes before its slot, because a slot does not see a publication that is younger (PostgreSQL 15-17), and
     both before the clone. Guardrails first: when one fails, nothing is changed.
     """
     found = look(blue, names, databases)
     refuse_broken(found, names)
     role_there = _role_exists(blue, names)
-    if role_there and all(have.complete for have in found.values()):
+    if role_there and not identities and all(have.complete for have in found.values()):
         return
-    require(create_checks(blue, None, names, databases), "the clone")
+    require(create_checks(blue, None, names, databases, Intent(replica_identity=replica_identity)), "the clone")
     if not role_there:
         with connected(blue) as conn:
             journal.act(f"create role {names.replication_role} on blue", partial(_create_role, conn, names))
     for database, have in found.items():
         with connected(blue.at(database)) as conn:
-            _prepare_database(conn, names, database, have, journal, slot_timeout)
+            _prepare_database(conn, names, database, have, identities.get(database, []), journal, slot_timeout)
 
 
 def _prepare_database(
-    conn: Connection, names: Names, database: str, have: Prepared, journal: Journal, slot_timeout: float
+    conn: Connection,
+    names: Names,
+    database: str,
+    have: Prepared,
+    given: Sequence[Change],
+    journal: Journal,
+    slot_timeout: float,
 ) -> None:
     slot = names.slot("forward", database)
     if not have.marker:
         journal.act(f"create table {names.schema}.marker in {database} on blue", partial(marker.ensure, conn, names))
+    identity.give(conn, names, "blue", given, journal, timeout=slot_timeout)
     if have.publication is None:
         journal.act(
             f"create publication {names.publication} in {database} on blue",

@@ -20,6 +20,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.catalog 
     ServerFacts,
     Table,
 )
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.identity import Bare
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.publication import Publication
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.subscription import Subscription
 
@@ -43,7 +44,8 @@ SERVER = ServerFacts(
     prepared=(),
     overrides=(),
 )
-TABLE = Table("public", "orders", "owner", True, True, True, False, 10, False)
+TABLE = Table("public", "orders", "owner", settable=True, logged=True, full=False, estimated_rows=10, forced_rls=False)
+BARE = Bare("public", "odd", "owner", "it has none", "d", None, True)
 FACTS = DatabaseFacts(Database("shop", "owner", True), (TABLE,), (), 0, ())
 SUBSCRIPTION = Subscription("bg_x_f_1", "shop", True, "bg_x_f_1", 4711, 0, True)
 
@@ -149,9 +151,8 @@ def test_replication_that_does_not_run_fails(subscription: Subscription | None, 
 
 def test_tables_are_judged_one_by_one() -> None:
     assert schema_rules.replica_identity([FACTS]).status == "ok"
-    bare = schema_rules.replica_identity(with_table(identified=False))
+    bare = schema_rules.replica_identity([replace(FACTS, bare=(BARE,))])
     assert bare.status == "failed" and bare.evidence.endswith("shop: public.odd")
-    assert schema_rules.replica_identity(with_table(identified=False, logged=False)).status == "ok"
     assert schema_rules.unlogged_tables(with_table(logged=False)).status == "warning"
     assert schema_rules.slow_identity(with_table(full=True, estimated_rows=100_001)).status == "warning"
     assert schema_rules.slow_identity(with_table(full=True, estimated_rows=100_000)).status == "ok"
@@ -166,8 +167,8 @@ def test_an_owner_the_admin_cannot_become_is_granted_once() -> None:
 
 
 def test_many_findings_are_cut_short() -> None:
-    tables = tuple(replace(TABLE, name=f"t{number}", identified=False) for number in range(9))
-    check = schema_rules.replica_identity([replace(FACTS, tables=tables)])
+    tables = tuple(replace(BARE, name=f"t{number}") for number in range(9))
+    check = schema_rules.replica_identity([replace(FACTS, bare=tables)])
     assert check.evidence.endswith("shop: public.t4 and 4 more")
 
 
