@@ -64,10 +64,10 @@ class Servers:
         """End every server and remove its data."""
         self.engine.close()
 
-    def blue(self, databases: Sequence[str] = ("shop",), **parameters: str) -> Endpoint:
+    def blue(self, databases: Sequence[str] = ("shop",), *, version: str = VERSION, **parameters: str) -> Endpoint:
         """A new cluster with these databases."""
         number = next(self._numbers)
-        self.engine.create_volume(f"v{number}", VERSION, ADMIN, PASSWORD, databases[0])
+        self.engine.create_volume(f"v{number}", version, ADMIN, PASSWORD, databases[0])
         endpoint = self._start(number, "blue", {**PARAMETERS, **parameters})
         for database in databases[1:]:
             run(endpoint, f"CREATE DATABASE {database}")
@@ -84,6 +84,12 @@ class Servers:
         self.stop(green)
         self.engine.upgrade_volume(_volume(green), NEWER)
         self.start(green)
+
+    def as_service(self, endpoint: Endpoint, *statements: str, database: str = "shop") -> None:
+        """Run statements as the service's own superuser: stand-ins for what a customer's database has from AWS."""
+        with self.engine.as_service(f"i{_number(endpoint)}", database) as conn:
+            for statement in ("SET search_path = public", *statements):
+                execute(conn, statement)
 
     def stop(self, endpoint: Endpoint, *, crash: bool = False) -> None:
         """Stop a cluster's server."""

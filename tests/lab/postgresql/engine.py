@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import psycopg2.extensions
+
 from tests.lab.engine import EngineError, EngineVersion, InstanceSpec, Parameter
 from tests.lab.postgresql import followers, parameters, volumes
 from tests.lab.postgresql.binaries import INSTALLATIONS, fetch
@@ -390,6 +392,12 @@ class PostgreSQLEngine:
         The scope `replication` is what subscribers use: the link between blue and green.
         """
         self._endpoints.order("fault", address=address, scope=scope, mode=mode, delay=delay)
+
+    def as_service(
+        self, instance_id: str, database: str
+    ) -> contextlib.AbstractContextManager[psycopg2.extensions.connection]:
+        """Give a connection of the service's own superuser, for what AWS does to a customer's database and tests must."""
+        return self._instance(instance_id).server.connection(database)
 
     def links(self, instance_id: str) -> int:
         """Return how many connections lead to an instance through its endpoints now."""
