@@ -30,7 +30,11 @@ APPLICATION_NAME = "bluegreen"
 MAINTENANCE_DATABASE = "postgres"
 
 # Ours may write on both sides of the fence; TCP keepalives find a dead server in seconds (libpq, 34.1.2).
-_OPTIONS = "-c default_transaction_read_only=off -c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
+# What a role or a database was given as limits would end our own work in the middle.
+_OPTIONS = (
+    "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0"
+    " -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"
+)
 _KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10000}
 
 
@@ -95,6 +99,8 @@ def connect(endpoint: Endpoint, *, fenced: bool = False) -> Connection:
     except psycopg2.OperationalError as error:
         raise BlueGreenError(_connect_sentence(endpoint, error)) from None
     conn.autocommit = True
+    if not fenced and conn.info.server_version >= 170000:
+        execute(conn, "SET transaction_timeout = 0")  # older servers refuse to start a session with it
     return conn
 
 

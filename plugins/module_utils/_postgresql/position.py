@@ -84,7 +84,22 @@ def _wanted(conn: Connection, state: State, fresh: Sequence[str], recorded: str 
             f"Green should carry a copy of blue's slot for every database, but has none for {missing}: it was cloned before "
             "state=prepared had finished; delete green and clone again."
         )
-    return _usable(state, fresh, given or _start(conn, recorded))
+    return _usable(state, fresh, _agreed(conn, given) if given else _start(conn, recorded))
+
+
+def _agreed(conn: Connection, given: str) -> str:
+    """The position that the user gives, which must be the server's, when the server knows it.
+
+    One that is later loses what was written in between, and nothing would ever complain; an earlier one applies it twice.
+    """
+    if value(conn, "SELECT pg_catalog.to_regprocedure(%s)", (_FUNCTION,)) is not None:
+        known = str(value(conn, f"SELECT {_FUNCTION}::text"))
+        if lsn.parse(known) != lsn.parse(given):
+            raise BlueGreenError(
+                f"Green's server says that it was cloned at {known}, but the option position says {given}, which would lose or "
+                "repeat what was written in between: leave the option out."
+            )
+    return given
 
 
 def _start(conn: Connection, recorded: str | None) -> str:

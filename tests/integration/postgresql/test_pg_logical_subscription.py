@@ -16,15 +16,22 @@ from typing import Any
 import psycopg2
 import pytest
 
-from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError, WaitTimeout
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import control_record
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint, connect, connected
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import control_record, subscription
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import (
+    Endpoint,
+    connect,
+    connected,
+    rows,
+)
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.guardrails import switchover_checks
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.status import deployment_status, observe
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Options, verify
 from tests.integration.conftest import ModuleFailed, RunModule
 from tests.integration.postgresql.conftest import (
+    NEWER,
     PASSWORD,
     Pair,
     Servers,
@@ -174,7 +181,7 @@ class Killed(Journal):
 @pytest.mark.parametrize("after", [False, True], ids=["before the effect", "after the effect"])
 def test_killed_between_any_two_effects_it_is_completed_by_running_it_again(servers: Servers, after: bool) -> None:
     blue = servers.blue()
-    run(blue, *TABLES, "INSERT INTO ledger (writer, n) VALUES (1, 1)", database="shop")
+    run(blue, *TABLES, "INSERT INTO ledger (writer, n) VALUES (1, 1)", "CREATE TABLE bare (a int)", database="shop")
     green: Endpoint | None = None
     kills = 0
     for state in ("prepared", "positioned", "running", "absent"):
@@ -183,17 +190,19 @@ def test_killed_between_any_two_effects_it_is_completed_by_running_it_again(serv
             run(blue, "INSERT INTO ledger (writer, n) VALUES (1, 2)", database="shop")
         for at in itertools.count():
             try:
-                step(state, NAMES, blue, green, journal=Killed(at, after))
+                step(state, NAMES, blue, green, journal=Killed(at, after), replica_identity="full")
                 break
             except KeyboardInterrupt:
                 kills += 1
-        again, _result = step(state, NAMES, blue, green)
+        again, _result = step(state, NAMES, blue, green, replica_identity="full")
         assert again.actions == []
         if state == "running":
             assert green is not None
             assert sorted(kept(green)) == [(1, 1), (1, 2)]
     assert green is not None
-    assert kills >= 8
+    assert kills >= 10
+    for side in (blue, green):
+        assert run(side, "SELECT relreplident FROM pg_class WHERE relname = 'bare'", database="shop") == [("d",)]
     servers.remove(blue, green)
 
 
@@ -432,12 +441,50 @@ def test_a_position_given_by_the_user_is_used_and_cannot_be_changed_later(server
     position = run(green, "SELECT aurora_volume_logical_start_lsn()::text")[0][0]
     with pytest.raises(BlueGreenError, match=r"must look like 16/B374D848, but is 'yesterday'"):
         step("positioned", NAMES, clean, green, position="yesterday")
+    ends = run(
+        clean, "INSERT INTO ledger (writer, n) VALUES (3, 3)", "SELECT pg_current_wal_lsn()::text", database="shop"
+    )
+    for wrong in ("0/1", ends[0][0], run(green, "SELECT pg_current_wal_lsn()::text")[0][0]):
+        with pytest.raises(
+            BlueGreenError, match=f"cloned at {position}, but the option position says {wrong}, which would"
+        ):
+            step("positioned", NAMES, clean, green, position=wrong)
+    servers.as_service(green, "DROP FUNCTION pg_catalog.aurora_volume_logical_start_lsn()", database="postgres")
     with pytest.raises(BlueGreenError, match=r"must reach back to green's position 0/1, but it is younger"):
         step("positioned", NAMES, clean, green, position="0/1")
     step("positioned", NAMES, clean, green, position=position)
     with pytest.raises(BlueGreenError, match="it cannot be changed once the copied slots are gone"):
         step("positioned", NAMES, clean, green, position="7/7")
     servers.remove(green)
+
+
+def test_a_subscription_that_knows_no_tables_is_never_called_running(
+    servers: Servers, clean: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step("prepared", NAMES, clean)
+    green = servers.clone(clean)
+    step("positioned", NAMES, clean, green)
+    with monkeypatch.context() as patch:
+        patch.setattr(subscription, "_OPTIONS", subscription._OPTIONS.replace("connect = true", "connect = false"))
+        with pytest.raises(WaitTimeout, match=r"are skipped: .*public\.ledger"):
+            step("running", NAMES, clean, green, wait_timeout=1.0)
+    run(clean, "INSERT INTO ledger (writer, n) VALUES (2, 2)", database="shop")
+    found = deployment_status(clean, green, NAMES, marker_timeout=1.0)["replication"]
+    assert (found["running"], found["lag"]) == (False, {"seconds": None, "bytes": None})
+    assert {check.id for check in switchover_checks(clean, green, NAMES, ["shop"]) if check.status == "failed"} == {
+        "tables_in_step_shop"
+    }
+    servers.remove(green)
+
+
+def test_no_limit_of_a_role_or_a_database_ends_our_own_work(servers: Servers) -> None:
+    limits = ("statement_timeout", "lock_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout")
+    endpoint = servers.blue(version=NEWER)
+    for limit in (*limits, "transaction_timeout"):
+        run(endpoint, f"ALTER ROLE CURRENT_USER SET {limit} = '1s'")
+    with closing(connect(endpoint)) as conn:
+        assert {rows(conn, f"SHOW {limit}")[0][0] for limit in (*limits, "transaction_timeout")} == {"0"}
+    servers.remove(endpoint)
 
 
 def test_blue_out_of_reach_of_green_is_one_sentence_and_nothing_is_changed(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -14,7 +15,11 @@ import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import (
+    Endpoint,
+    connect,
+    execute,
+)
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.guardrails import Intent, create_checks
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Options, verify
 from tests.integration.conftest import ModuleFailed, RunModule
@@ -217,24 +222,42 @@ def test_what_somebody_else_has_set_meanwhile_is_left_as_it_is(clean: Endpoint) 
 def test_a_busy_table_does_not_stall_its_clients_and_ends_in_a_sentence(clean: Endpoint, run_module: RunModule) -> None:
     run(clean, "CREATE TABLE bare (a int)", database="shop")
     before = everything(clean)
-    with closing(hold(clean, "SELECT * FROM bare", "shop")) as reader:
-        with pytest.raises(ModuleFailed) as refused:
-            run_module(
-                "pg_logical_subscription",
-                state="prepared",
-                deployment_id=NAMES.deployment_id,
-                blue=login(clean),
-                databases=["shop"],
-                replica_identity="full",
-                slot_timeout=1,
-            )
-        with closing(hold(clean, "SET statement_timeout = '5s'; INSERT INTO bare VALUES (1)", "shop")):
-            pass  # nobody waits in front of this one any more
+    ended, failures = threading.Event(), []
+
+    def write() -> None:
+        with closing(connect(clean.at("shop"))) as conn:
+            execute(conn, "SET lock_timeout = '3s'")
+            while not ended.wait(0.02):
+                try:
+                    execute(conn, "INSERT INTO bare VALUES (1)")
+                except psycopg2.Error as error:
+                    failures.append(str(error))
+
+    writer = threading.Thread(target=write)
+    reading = "SET idle_in_transaction_session_timeout = '20s'; SELECT * FROM bare"
+    with closing(hold(clean, reading, "shop")) as reader:
+        pid = reader.info.backend_pid
+        writer.start()
+        try:
+            with pytest.raises(ModuleFailed) as refused:
+                run_module(
+                    "pg_logical_subscription",
+                    state="prepared",
+                    deployment_id=NAMES.deployment_id,
+                    blue=login(clean),
+                    databases=["shop"],
+                    replica_identity="full",
+                    slot_timeout=2,
+                )
+        finally:
+            ended.set()
+            writer.join()
+    assert failures == []
     assert (
-        "The replica identity of public.bare in database shop should be changed, but the table was in use for 1 s"
+        "The replica identity of public.bare in database shop should be changed, but the table was in use for 2 s"
         in (refused.value.msg)
     )
-    assert f"by process {reader.info.backend_pid} of shop_admin (idle in transaction)" in refused.value.msg
+    assert f"process {pid} of shop_admin (idle in transaction)" in refused.value.msg
     assert identity(clean) == ("d", None)
     step("absent", NAMES, clean)
     assert everything(clean) == before
