@@ -55,7 +55,7 @@ WITH RECURSIVE types (relation, type) AS (
             WHERE o.opcdefault AND m.amname IN ('btree', 'hash') AND (o.opcintype = t.oid OR o.opcintype IN (
                   SELECT k.casttarget FROM pg_catalog.pg_cast k
                    WHERE k.castsource = t.oid AND k.castmethod = 'b' AND k.castcontext = 'i')))
-), keys AS (
+), keys AS NOT MATERIALIZED (
     SELECT i.indrelid AS relation, x.relname AS name, i.indisprimary, i.indisreplident, i.indimmediate, i.indnkeyatts,
            i.indisunique AND i.indisvalid AND i.indisready AND i.indpred IS NULL AND i.indexprs IS NULL AS sound,
            EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indrelid AND a.attgenerated <> ''

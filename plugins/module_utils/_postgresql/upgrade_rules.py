@@ -25,11 +25,17 @@ _COLUMNS = """
     WITH RECURSIVE found (oid) AS (
         $types
         UNION
-        SELECT t.oid FROM found f JOIN pg_catalog.pg_type t ON
-               (t.typtype = 'd' AND t.typbasetype = f.oid) OR (t.typtype = 'b' AND t.typelem = f.oid)
-            OR (t.typtype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_attribute a
-                 WHERE a.attrelid = t.typrelid AND NOT a.attisdropped AND a.attnum > 0 AND a.atttypid = f.oid))
-            OR (t.typtype = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid AND r.rngsubtype = f.oid))
+        SELECT oid FROM (
+            WITH known AS (SELECT oid FROM found)
+            SELECT t.oid FROM pg_catalog.pg_type t JOIN known k ON t.typbasetype = k.oid WHERE t.typtype = 'd'
+            UNION ALL
+            SELECT t.oid FROM pg_catalog.pg_type t JOIN known k ON t.typelem = k.oid WHERE t.typtype = 'b'
+            UNION ALL
+            SELECT r.rngtypid FROM pg_catalog.pg_range r JOIN known k ON r.rngsubtype = k.oid
+            UNION ALL
+            SELECT c.reltype FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+              JOIN known k ON k.oid = a.atttypid WHERE c.reltype <> 0 AND a.attnum > 0 AND NOT a.attisdropped
+        ) made
     )
     SELECT format('%I.%I.%I', n.nspname, c.relname, a.attname),
            CASE c.relkind WHEN 'm' THEN format('DROP MATERIALIZED VIEW %I.%I', n.nspname, c.relname)
