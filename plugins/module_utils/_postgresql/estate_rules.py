@@ -124,7 +124,8 @@ RULES = (
         """,
         "no pg_cron",
         "green's pg_cron would run the same jobs as blue's, a second time",
-        "or keep green's from launching: parameter_overrides with cron.launch_active_jobs 0, taken back after the switchover",
+        "or keep green's from launching until the switchover: parameter_overrides with shared_preload_libraries without pg_cron, or "
+        "with cron.launch_active_jobs 0 where the parameter group family has it",
         "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/PostgreSQL_pg_cron.html",
         needs="cron.job",
     ),
@@ -213,8 +214,8 @@ GREEN_RULES = (
         """,
         "green's pg_cron launches nothing",
         "green's pg_cron runs the same jobs as blue's, a second time",
-        "or set cron.launch_active_jobs to 0 in green's DB cluster parameter group (parameter_overrides); after the switchover "
-        "the other way round",
+        "or, in green's DB cluster parameter group, take pg_cron out of shared_preload_libraries, or set cron.launch_active_jobs to 0 "
+        "where the family has it; after the switchover the other way round",
         "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/PostgreSQL_pg_cron.html",
         needs="cron.job",
     ),
