@@ -79,6 +79,13 @@ class Servers:
         self.engine.clone_volume(_volume(blue), f"v{number}")
         return self._start(number, "green", self._parameters[blue.host])
 
+    def reader(self, endpoint: Endpoint) -> Endpoint:
+        """A reader of a cluster, removed with it."""
+        number = next(self._numbers)
+        host, parameters = f"{self._net}.{number}", self._parameters[endpoint.host]
+        self.engine.start(InstanceSpec(f"i{number}", _volume(endpoint), "reader", (host,), _PORT, parameters))
+        return replace(endpoint, host=host)
+
     def upgrade(self, green: Endpoint) -> None:
         """The major version upgrade of green."""
         self.stop(green)

@@ -27,6 +27,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.guardrai
 )
 from tests.integration.conftest import RunModule
 from tests.integration.postgresql.conftest import Servers, login, run
+from tests.lab.engine import EngineError
 
 NAMES = Names.of("estate-ready")
 
@@ -403,6 +404,36 @@ def test_an_admin_without_the_service_s_rights_and_a_missing_position_function_a
     )
     assert checks["position_function"].status == "warning"
     servers.remove(blue)
+
+
+def test_a_reader_is_not_taken_for_blue(servers: Servers) -> None:
+    blue = servers.blue()
+    reader = servers.reader(blue)
+    checks = create_checks(reader, None, NAMES, ["shop"])
+    assert [check.id for check in checks if check.status == "failed"] == ["blue_writer"]
+    assert by_id(checks)["blue_writer"].remedy == "give the cluster endpoint as the option host of blue"
+    servers.remove(blue)
+
+
+def test_an_upgrade_refuses_what_was_found_and_takes_what_was_mended(servers: Servers) -> None:
+    checked = (
+        "upgrade_reg_columns",
+        "upgrade_composite_columns",
+        "upgrade_not_null",
+        "upgrade_statistics_views",
+        "upgrade_databases",
+    )
+    volume = servers.blue()
+    run(volume, *(statement for check_id in checked for statement in CASES[check_id].make), database="shop")
+    with pytest.raises(EngineError):
+        servers.upgrade(volume)
+    servers.start(volume)
+    for check_id in checked:
+        statements = CASES[check_id].statement.removeprefix("in database shop: ")
+        run(volume, *statements.split("; "), database="shop")
+    servers.upgrade(volume)
+    assert run(volume, "SHOW server_version_num")[0][0].startswith("18")
+    servers.remove(volume)
 
 
 def test_green_tells_what_only_the_new_version_knows(servers: Servers) -> None:

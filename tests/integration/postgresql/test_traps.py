@@ -131,8 +131,8 @@ def test_a_trigger_that_fires_for_replicated_rows_is_refused(pair: Pair, enabled
             create_checks(pair.blue, None, NAMES, ["shop"]),
             subscriber_checks(pair.green, NAMES, ["shop"], "forward"),
         ]
-        for checks, side in zip(judged, ("blue", "green"), strict=True):
-            check = next(check for check in checks if check.id == f"{side}_triggers")
+        for checks, name in zip(judged, ("blue", "green"), strict=True):
+            check = next(check for check in checks if check.id == f"{name}_triggers")
             assert check.status == "failed"
             assert check.remedy.startswith('in database shop: ALTER TABLE "public"."orders" ENABLE TRIGGER "doubled"')
     finally:
