@@ -317,7 +317,8 @@ def test_a_blue_that_is_a_subscriber_is_refused_before_it_is_cloned(clean: Endpo
 
 
 def test_a_slot_waits_for_open_transactions_no_longer_than_asked(clean: Endpoint, run_module: RunModule) -> None:
-    with closing(hold(clean, "INSERT INTO ledger (writer, n) VALUES (7, 7)", "shop")) as open_one:
+    writing = "SET idle_in_transaction_session_timeout = '30s'; INSERT INTO ledger (writer, n) VALUES (7, 7)"
+    with closing(hold(clean, writing, "shop")) as open_one:
         with pytest.raises(ModuleFailed) as refused:
             run_module(
                 MODULE, state="prepared", deployment_id="pg-test", blue=login(clean), slot_timeout=1, databases=["shop"]
