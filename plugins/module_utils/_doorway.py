@@ -27,6 +27,7 @@ except ImportError:  # AnsibleAWSModule says so, in its own words
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
+from ._aws.api import QUICK_CONFIG, Api, quick
 from ._aws.credentials import login
 from ._core.errors import BlueGreenError, words
 from ._core.journal import Journal
@@ -108,6 +109,18 @@ def postgresql_endpoint(module: AnsibleAWSModule, side: str) -> Endpoint:
         ca_cert=options["ca_cert"],
         connect_timeout=options["connect_timeout"],
     )
+
+
+def window_api(module: AnsibleAWSModule) -> Callable[[str], Api]:
+    """What gives an AWS service by its name, its client made now and ready to be called inside the window."""
+    apis: dict[str, Api] = {}
+
+    def api(service: str) -> Api:
+        if service not in apis:
+            apis[service] = quick(module.client(service, config=QUICK_CONFIG))
+        return apis[service]
+
+    return api
 
 
 def run(module: AnsibleAWSModule, body: Callable[[Names, Journal], dict[str, Any]]) -> None:

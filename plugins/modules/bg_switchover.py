@@ -51,22 +51,27 @@ options:
     default: []
     suboptions:
       type:
-        description: The kind of gate.
+        description:
+          - The kind of gate.
+          - V(pgbouncer) and V(haproxy) make clients wait during the window, the others only point. What a gate that only points
+            lets through is stopped by the fence.
+          - V(pgbouncer) needs O(gates[].host), O(gates[].user), O(gates[].databases) and O(gates[].config_file).
+          - V(haproxy) needs O(gates[].socket), O(gates[].host), O(gates[].port) and O(gates[].backend).
+          - V(route53) needs O(gates[].hosted_zone_id) and O(gates[].record).
+          - V(secretsmanager_secret) needs O(gates[].secret_id), V(ssm_parameter) needs O(gates[].name), V(rds_proxy) needs
+            O(gates[].db_proxy_name).
         type: str
-        choices: [pgbouncer]
+        choices: [pgbouncer, haproxy, route53, secretsmanager_secret, ssm_parameter, rds_proxy]
         required: true
       host:
-        description: The address of PgBouncer's admin console.
+        description: Where clients connect to PgBouncer, which is its admin console too, or to HAProxy's frontend.
         type: str
-        required: true
       port:
-        description: The port of PgBouncer's admin console.
+        description: The port to O(gates[].host). Defaults to 6432 for V(gates[].type=pgbouncer).
         type: int
-        default: 6432
       user:
         description: A user listed in PgBouncer's C(admin_users).
         type: str
-        required: true
       password:
         description: The user's password.
         type: str
@@ -74,13 +79,89 @@ options:
         description: The entries of PgBouncer's section C([databases]) that lead to the deployment.
         type: list
         elements: str
-        required: true
       config_file:
         description:
           - The file that holds these entries, on the host that runs the module.
           - Its C(host) and C(port) are rewritten, everything else is kept.
         type: path
-        required: true
+      socket:
+        description: HAProxy's runtime API with C(level admin), a path on the host that runs the module or C(host:port).
+        type: str
+      backend:
+        description:
+          - The backend of HAProxy with one server for blue and one for green, of which one is in maintenance.
+          - Its C(timeout queue) is how long a client waits at most.
+        type: str
+      blue_server:
+        description: The name of the server for blue in O(gates[].backend).
+        type: str
+        default: blue
+      green_server:
+        description: The name of the server for green in O(gates[].backend).
+        type: str
+        default: green
+      hosted_zone_id:
+        description: The hosted zone in Route 53 that holds O(gates[].record).
+        type: str
+      record:
+        description: A CNAME that leads to the side that serves, or a weighted pair of them, one for each side.
+        type: str
+      max_ttl:
+        description: Seconds that the TTL of O(gates[].record) may be for the switchover to begin.
+        type: int
+        default: 5
+      dns_server:
+        description: A resolver that the clients use, C(host) or C(host:port). It is asked before the window when given.
+        type: str
+      secret_id:
+        description: Name or ARN of the secret in Secrets Manager, a JSON object.
+        type: str
+      host_key:
+        description: The key of the secret that holds the host.
+        type: str
+        default: host
+      port_key:
+        description: The key of the secret that holds the port. Rewritten when the secret has it.
+        type: str
+        default: port
+      identifier_key:
+        description: The key of the secret that holds the DB cluster identifier. Rewritten when the secret has it.
+        type: str
+        default: dbClusterIdentifier
+      name:
+        description: The name of the parameter in Systems Manager, of type String, StringList or SecureString.
+        type: str
+      template:
+        description:
+          - The whole value of the parameter, with C({host}) and C({port}) in it.
+          - When left out, the address inside the value is replaced and the rest of it is kept.
+        type: str
+      db_proxy_name:
+        description: The name of the RDS Proxy.
+        type: str
+      target_group_name:
+        description: The target group of the proxy.
+        type: str
+        default: default
+      blue_db_cluster_identifier:
+        description: Blue's DB cluster. Defaults to the cluster whose endpoint blue's host is.
+        type: str
+      green_db_cluster_identifier:
+        description: Green's DB cluster. Defaults to the cluster whose endpoint green's host is.
+        type: str
+      blue_host:
+        description:
+          - The address of blue for this gate, where that is another one than O(blue.host), such as a reader endpoint.
+        type: str
+      blue_port:
+        description: The port to O(gates[].blue_host). Defaults to the one in O(blue).
+        type: int
+      green_host:
+        description: The address of green for this gate, where that is another one than O(green.host).
+        type: str
+      green_port:
+        description: The port to O(gates[].green_host). Defaults to the one in O(green).
+        type: int
   max_lag:
     description: Seconds that a write may take from one side to the other for the switchover to begin.
     type: float
@@ -90,9 +171,17 @@ options:
     type: float
     default: 30
   gate_timeout:
-    description: Seconds to wait for transactions in flight while a gate is held.
+    description:
+      - Seconds to wait for transactions in flight while a gate is held.
+      - Seconds that the gates, all at the same time, may take to be pointed at the other side, each time it is tried.
     type: float
     default: 5
+  wait_timeout:
+    description:
+      - Seconds that gates may take to settle after the window, the servers of Route 53 to be in sync, the targets of a proxy
+        to be available.
+    type: int
+    default: 300
   reverse_replication:
     description: Whether to replicate back from the new side, which a rollback without loss needs.
     type: bool
@@ -155,6 +244,27 @@ EXAMPLES = r"""
         databases: [shop]
         config_file: /etc/pgbouncer/pgbouncer.ini
 
+- name: Clients come through HAProxy, and some read the address from DNS, a secret or a parameter
+  bluegreen.aws.bg_switchover:
+    deployment_id: shop-pg18
+    engine: aurora_postgresql
+    blue: "{{ blue }}"
+    green: "{{ green }}"
+    gates:
+      - type: haproxy
+        socket: /run/haproxy/admin.sock
+        host: 127.0.0.1
+        port: 5432
+        backend: shop
+      - type: route53
+        hosted_zone_id: Z0123456789ABCDEFGHIJ
+        record: shop-db.example.com
+        dns_server: 10.0.0.2
+      - type: secretsmanager_secret
+        secret_id: shop/application
+      - type: ssm_parameter
+        name: /shop/database_url
+
 - name: Bring it back
   bluegreen.aws.bg_switchover:
     state: rolled_back
@@ -192,6 +302,18 @@ timeline:
       type: float
     event:
       description: What happened.
+      type: str
+gates:
+  description: Where the gates lead when the module ends.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: What the gate is.
+      type: str
+    position:
+      description: V(blue), V(green), V(held), or V(elsewhere) when it leads to neither or to both.
       type: str
 actions:
   description: What was done, or in check mode would be done, in order.
@@ -255,25 +377,18 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     deployment_options,
     postgresql_endpoint,
     run,
+    window_api,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.side import PostgreSQLSide, SequencePolicy, pair
-from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates import Gates
-from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates.pgbouncer import PgBouncerGate, Target
+from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates import Gates, Target
+from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates.options import build, gates_option
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.run import Limits, Move
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.timeline import Timeline
 
 
-def _gate(options: dict[str, Any], blue: PostgreSQLSide, green: PostgreSQLSide) -> PgBouncerGate:
-    sides = {side.name: Target(side.endpoint.host, side.endpoint.port) for side in (blue, green)}
-    return PgBouncerGate(
-        host=options["host"],
-        port=options["port"],
-        user=options["user"],
-        password=options["password"],
-        databases=options["databases"],
-        config_file=options["config_file"],
-        sides=sides,
-    )
+def _gates(module: AnsibleAWSModule, blue: PostgreSQLSide, green: PostgreSQLSide) -> Gates:
+    targets = {side.name: Target(side.endpoint.host, side.endpoint.port) for side in (blue, green)}
+    return build(module.params["gates"], targets, window_api(module))
 
 
 def _sides(module: AnsibleAWSModule, names: Names) -> tuple[PostgreSQLSide, PostgreSQLSide]:
@@ -289,22 +404,22 @@ def _sides(module: AnsibleAWSModule, names: Names) -> tuple[PostgreSQLSide, Post
 
 def _switch(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[str, Any]:
     blue, green = _sides(module, names)
-    gates = Gates([_gate(options, blue, green) for options in module.params["gates"]])
+    gates = _gates(module, blue, green)
     timeline = Timeline()
     source, target = (blue, green) if module.params["state"] == "switched_over" else (green, blue)
-    limits = Limits(module.params["max_lag"], module.params["timeout"], module.params["gate_timeout"])
+    limits = Limits(*(module.params[name] for name in ("max_lag", "timeout", "gate_timeout", "wait_timeout")))
     move = Move(source, target, gates, limits, journal, timeline, reverse=module.params["reverse_replication"])
     try:
         source.connect()
         target.connect()
-        before = _state(blue, green)
+        before = _state(blue, green, gates)
         if journal.check_mode:
             planned = move.plan(move.observe())
             for action in planned:
                 journal.act(action, lambda: None)
         else:
             move.run()
-        after = _state(blue, green)
+        after = _state(blue, green, gates)
     except BlueGreenError as error:
         raise BlueGreenError(
             error.message,
@@ -322,7 +437,7 @@ def _switch(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[st
     }
 
 
-def _state(blue: PostgreSQLSide, green: PostgreSQLSide) -> dict[str, Any]:
+def _state(blue: PostgreSQLSide, green: PostgreSQLSide, gates: Gates) -> dict[str, Any]:
     facts = {"blue": blue.facts(green), "green": green.facts(blue)}
     serving = [name for name, found in facts.items() if found.open]
     direction = {"green": "forward", "blue": "reverse"}
@@ -338,6 +453,7 @@ def _state(blue: PostgreSQLSide, green: PostgreSQLSide) -> dict[str, Any]:
     }
     return {
         **sides,
+        "gates": gates.positions(),
         "serving": serving[0] if len(serving) == 1 else "unknown",
         "replication": {"running": bool(running), "direction": running[0] if running else None},
     }
@@ -352,23 +468,11 @@ def main() -> None:
             "blue": connection_options(required=True),
             "green": connection_options(required=True),
             "databases": {"type": "list", "elements": "str"},
-            "gates": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "type": {"type": "str", "choices": ["pgbouncer"], "required": True},
-                    "host": {"type": "str", "required": True},
-                    "port": {"type": "int", "default": 6432},
-                    "user": {"type": "str", "required": True},
-                    "password": {"type": "str", "no_log": True},
-                    "databases": {"type": "list", "elements": "str", "required": True},
-                    "config_file": {"type": "path", "required": True},
-                },
-            },
+            "gates": gates_option(),
             "max_lag": {"type": "float", "default": 5},
             "timeout": {"type": "float", "default": 30},
             "gate_timeout": {"type": "float", "default": 5},
+            "wait_timeout": {"type": "int", "default": 300},
             "reverse_replication": {"type": "bool", "default": True},
             "replication_ssl_mode": {
                 "type": "str",

@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from tests.lab.gate_fetch import NoPgBouncer, PgBouncer, find
+from tests.lab.gate_fetch import NoProgram, Program, find
 
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN_USER = "gate_admin"
@@ -45,11 +45,13 @@ class GateError(Exception):
 
 @dataclass(frozen=True)
 class _Process:
-    """What the guard is to run: a program, or the lab's own gate when ``program`` is None."""
+    """What the guard is to run, and the directory that goes with it."""
 
     directory: str
-    program: str | None
-    environment: dict[str, str] = field(default_factory=dict)
+    command: list[str]
+    working_directory: str
+    environment: dict[str, str]
+    as_nobody: bool
 
 
 @dataclass
@@ -85,11 +87,11 @@ class Gate:
         bouncer, kind = _choose(own)
         directory = _directory(state_dir, ca)
         admin_password = secrets.token_urlsafe(24)
-        listen = _free_port()
+        listen = free_port()
         try:
-            _write_private(directory / "users.txt", _users({user: password, ADMIN_USER: admin_password}))
-            _write_private(directory / _CONFIG, _config(directory, databases, host, port, listen, ca is not None))
-            _hand_over(directory)
+            write_private(directory / "users.txt", _users({user: password, ADMIN_USER: admin_password}))
+            write_private(directory / _CONFIG, _config(directory, databases, host, port, listen, ca is not None))
+            hand_over(directory)
             guard = _start_guard(directory, bouncer)
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
@@ -157,12 +159,12 @@ class Gate:
         self.stop()
 
 
-def _choose(own: bool) -> tuple[PgBouncer | None, str]:
+def _choose(own: bool) -> tuple[Program | None, str]:
     if own:
         return None, "the lab's own gate, because it was asked for"
     try:
         bouncer = find()
-    except NoPgBouncer as reason:
+    except NoProgram as reason:
         return None, f"the lab's own gate, because {reason}"
     return bouncer, f"{bouncer.version} ({bouncer.program})"
 
@@ -204,13 +206,14 @@ def _users(passwords: dict[str, str]) -> str:
     return "".join(f'"{user}" "{password}"\n' for user, password in passwords.items())
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
+    """Make a file that nobody else can read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
 
 
-def _hand_over(directory: Path) -> None:
+def hand_over(directory: Path) -> None:
     """Give the directory to the user that the gate runs as."""
     if os.geteuid() != 0:
         return
@@ -219,16 +222,27 @@ def _hand_over(directory: Path) -> None:
         os.chown(path, nobody.pw_uid, nobody.pw_gid)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
     with socket.socket() as listener:
         listener.bind((_HOST, 0))
         return int(listener.getsockname()[1])
 
 
-def _start_guard(directory: Path, bouncer: PgBouncer | None) -> subprocess.Popen[bytes]:
-    order = (
-        _Process(str(directory), bouncer.program, bouncer.environment()) if bouncer else _Process(str(directory), None)
-    )
+def _start_guard(directory: Path, bouncer: Program | None) -> subprocess.Popen[bytes]:
+    config = str(directory / _CONFIG)
+    if bouncer:
+        return start_guard(directory, [bouncer.program, "-q", config], bouncer.environment())
+    own = [sys.executable, "-m", "tests.lab.gate_lab", config]
+    return _guarded(_Process(str(directory), own, str(ROOT), dict(os.environ), as_nobody=False))
+
+
+def start_guard(directory: Path, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Run a program in its directory, as nobody when this is root; both are gone when the returned guard's stdin ends."""
+    return _guarded(_Process(str(directory), command, str(directory), environment, as_nobody=os.geteuid() == 0))
+
+
+def _guarded(order: _Process) -> subprocess.Popen[bytes]:
     # a session of its own: Ctrl-C reaches the program that started the gate, and the gate goes when that one goes
     guard = subprocess.Popen(
         [sys.executable, "-m", "tests.lab.gate"],
@@ -251,18 +265,15 @@ def _die_with_the_guard() -> None:
 def guard() -> int:
     """Run a gate until stdin ends, or until the gate ends by itself; leave no file. Return the exit status."""
     order = _Process(**json.loads(sys.stdin.readline()))
-    config = str(Path(order.directory) / _CONFIG)
-    command = [order.program, "-q", config] if order.program else [sys.executable, "-m", "tests.lab.gate_lab", config]
-    environment = order.environment if order.program else dict(os.environ)
     drop: dict[str, Any] = {}
-    if os.geteuid() == 0 and order.program:
+    if order.as_nobody:
         nobody = pwd.getpwnam("nobody")
         drop = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     try:
         gate = subprocess.Popen(
-            command,
-            cwd=order.directory if order.program else ROOT,
-            env=environment,
+            order.command,
+            cwd=order.working_directory,
+            env=order.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,11 +1,11 @@
 # Copyright (c) 2026 bluegreen.aws contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real PgBouncer: the machine's own, or fetched once into the cache directory without root.
+"""A real PgBouncer, a real HAProxy: the machine's own, or fetched once into the cache directory without root.
 
 The fetch uses apt itself with private directories and the machine's own sources: signed index, checksummed packages;
-the machine's packages, users and services are not touched. Where that is not possible there is no PgBouncer, and the
-reason is one sentence.
+the machine's packages, users and services are not touched. Where that is not possible there is none, and the reason is
+one sentence.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.lab.postgresql.binaries import cache_directory
 
+_VERSION = {"pgbouncer": "--version", "haproxy": "-v"}
 _TIMEOUT = 180.0  # s, for apt as a whole
 # Scripts and users of the package that a single process in a directory of its own does not need.
 _NOT_NEEDED = ("postgresql-common", "adduser", "debconf", "lsb-base", "sysvinit-utils", "init-system-helpers")
@@ -27,12 +28,12 @@ _NOT_NEEDED = ("postgresql-common", "adduser", "debconf", "lsb-base", "sysvinit-
 _KEPT_SETTINGS = ("Acquire::",)
 
 
-class NoPgBouncer(Exception):
-    """There is no PgBouncer on this machine and none could be fetched; the text says why."""
+class NoProgram(Exception):
+    """The program is not on this machine and could not be fetched; the text says why."""
 
 
 @dataclass(frozen=True)
-class PgBouncer:
+class Program:
     """A program and the directories of the shared libraries that came with it."""
 
     program: str
@@ -44,31 +45,29 @@ class PgBouncer:
         return {"PATH": os.defpath} | ({"LD_LIBRARY_PATH": self.library_path} if self.library_path else {})
 
 
-def find(fetch: bool = True) -> PgBouncer:
-    """Return a PgBouncer that runs, fetching it when ``fetch`` allows it. Raises NoPgBouncer."""
-    on_path = shutil.which(
-        "pgbouncer", path=os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
-    )
+def find(name: str = "pgbouncer", fetch: bool = True) -> Program:
+    """Return a program that runs, fetching it when ``fetch`` allows it; its package has its name. Raises NoProgram."""
+    on_path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin")))
     if on_path:
         return _checked(on_path, "")
-    root = cache_directory() / "pgbouncer"
+    root = cache_directory() / name
     if not root.is_dir():
         if not fetch:
-            raise NoPgBouncer("no PgBouncer on PATH or in the cache directory")
-        _fetch(root)
-    return _from_root(root)
+            raise NoProgram(f"no {name} on PATH or in the cache directory")
+        _fetch(name, root)
+    return _from_root(name, root)
 
 
-def _from_root(root: Path) -> PgBouncer:
+def _from_root(name: str, root: Path) -> Program:
     libraries = sorted({str(path.parent) for path in root.rglob("lib*.so*")})
-    return _checked(str(root / "usr" / "sbin" / "pgbouncer"), os.pathsep.join(libraries))
+    return _checked(str(root / "usr" / "sbin" / name), os.pathsep.join(libraries))
 
 
-def _checked(program: str, library_path: str) -> PgBouncer:
-    candidate = PgBouncer(program, library_path, "")
+def _checked(program: str, library_path: str) -> Program:
+    candidate = Program(program, library_path, "")
     try:
         done = subprocess.run(
-            [program, "--version"],
+            [program, _VERSION[Path(program).name]],
             env=candidate.environment(),
             capture_output=True,
             text=True,
@@ -76,39 +75,39 @@ def _checked(program: str, library_path: str) -> PgBouncer:
             timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoPgBouncer(f"{program} does not run: {error}") from None
+        raise NoProgram(f"{program} does not run: {error}") from None
     if done.returncode:
-        raise NoPgBouncer(f"{program} does not run: {(done.stderr or done.stdout).strip()[:200]}")
-    return PgBouncer(program, library_path, done.stdout.split("\n")[0].strip())
+        raise NoProgram(f"{program} does not run: {(done.stderr or done.stdout).strip()[:200]}")
+    return Program(program, library_path, done.stdout.split("\n")[0].strip())
 
 
-def _fetch(target: Path) -> None:
-    """Put PgBouncer and the libraries that the machine lacks below ``target``, which appears complete or not at all."""
+def _fetch(name: str, target: Path) -> None:
+    """Put the program and the libraries that the machine lacks below ``target``, which appears complete or not at all."""
     missing = [tool for tool in ("apt-get", "apt-config", "dpkg-deb", "dpkg") if shutil.which(tool) is None]
     if missing:
-        raise NoPgBouncer(f"no PgBouncer on PATH, and {missing[0]} is not there to fetch it")
+        raise NoProgram(f"no {name} on PATH, and {missing[0]} is not there to fetch it")
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.with_suffix(".lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if target.is_dir():
             return
-        staging = Path(tempfile.mkdtemp(prefix="pgbouncer-", dir=target.parent))
+        staging = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=target.parent))
         try:
             root = staging / "root"
             root.mkdir()
-            for package in _download(staging / "apt"):
+            for package in _download(name, staging / "apt"):
                 _run(["dpkg-deb", "-x", str(package), str(root)], {})
-            _from_root(root)
+            _from_root(name, root)
             root.chmod(0o755)
             root.rename(target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
 
-def _download(apt: Path) -> list[Path]:
-    """Return the packages that apt would install for PgBouncer on this machine, downloaded below ``apt``."""
-    for name in ("state/lists/partial", "cache/archives/partial", "log"):
-        (apt / name).mkdir(parents=True)
+def _download(name: str, apt: Path) -> list[Path]:
+    """Return the packages that apt would install for the program on this machine, downloaded below ``apt``."""
+    for part in ("state/lists/partial", "cache/archives/partial", "log"):
+        (apt / part).mkdir(parents=True)
     (apt / "status").write_text(_dpkg_status(), encoding="utf-8")
     settings = [
         line
@@ -131,7 +130,7 @@ def _download(apt: Path) -> list[Path]:
     (apt / "apt.conf").write_text("\n".join(settings) + "\n", encoding="utf-8")
     environment = {"APT_CONFIG": str(apt / "apt.conf"), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     _run(["apt-get", "-qq", "update"], environment)
-    _run(["apt-get", "-qq", "-y", "--download-only", "install", "pgbouncer"], environment)
+    _run(["apt-get", "-qq", "-y", "--download-only", "install", name], environment)
     return sorted((apt / "cache" / "archives").glob("*.deb"))
 
 
@@ -150,7 +149,7 @@ def _dpkg_status() -> str:
 
 
 def _run(command: list[str], environment: dict[str, str]) -> str:
-    """Return the standard output. Raises NoPgBouncer with the last words of a command that failed."""
+    """Return the standard output. Raises NoProgram with the last words of a command that failed."""
     try:
         done = subprocess.run(
             command,
@@ -162,15 +161,16 @@ def _run(command: list[str], environment: dict[str, str]) -> str:
             stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoPgBouncer(f"{' '.join(command[:3])} did not end well: {error}") from None
+        raise NoProgram(f"{' '.join(command[:3])} did not end well: {error}") from None
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise NoPgBouncer(f"PgBouncer could not be fetched ({' '.join(command[:3])}: {reason})")
+        raise NoProgram(f"it could not be fetched ({' '.join(command[:3])}: {reason})")
     return done.stdout
 
 
-if __name__ == "__main__":  # fetch it before it is needed
-    try:
-        print(find().version)
-    except NoPgBouncer as reason:
-        raise SystemExit(f"No PgBouncer: {reason}.") from None
+if __name__ == "__main__":  # fetch them before they are needed
+    for program_name in _VERSION:
+        try:
+            print(find(program_name).version)
+        except NoProgram as reason:
+            raise SystemExit(f"No {program_name}: {reason}.") from None

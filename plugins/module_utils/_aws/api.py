@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""One call to the RDS API: retried while throttled, paged, and a refusal is one sentence."""
+"""One call to an AWS API: retried while throttled, paged, and a refusal is one sentence."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Unanswered(BlueGreenError):
 
 
 class Api:
-    """A boto3 client for ``rds`` behind one door."""
+    """A boto3 client behind one door."""
 
     def __init__(self, client: Any, retry: Retry[Any] | None = None) -> None:
         self._client = client
@@ -132,9 +132,19 @@ class Api:
             ) from None
         except ResponseParserError as error:
             raise Unanswered(
-                f"AWS could not be asked for {name}: the endpoint's answer is not one of the RDS API "
+                f"AWS could not be asked for {name}: the endpoint's answer is not one of this API "
                 f"({words(error)[:200]}); look at the endpoint."
             ) from None
+
+
+# A client for calls inside the window: whatever takes longer is reported, and tried again by whoever asked.
+QUICK_CONFIG = {"connect_timeout": 2, "read_timeout": 3, "retries": {"max_attempts": 0}}
+
+
+def quick(client: Any) -> Api:
+    """``client``, made with :data:`QUICK_CONFIG`, for calls inside the window: few retries, a short time apart."""
+    codes = [*_ALSO_THROTTLED, "PriorRequestNotComplete"]  # the latter is how Route 53 puts it
+    return Api(client, AWSRetry.jittered_backoff(retries=4, delay=0.1, max_delay=0.5, catch_extra_error_codes=codes))
 
 
 def _refusal(operation: str, error: ClientError) -> BlueGreenError:

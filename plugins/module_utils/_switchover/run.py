@@ -25,11 +25,12 @@ from .timeline import Timeline
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds: how far behind the target may be, how long the window and the gate's hold may last."""
+    """Seconds: how far behind the target may be, how long the window and the gates' hold may last, and what goes on after it."""
 
     max_lag: float
     window: float
     gate: float
+    settle: float = 300.0
 
 
 class _Aborted(Exception):
@@ -72,6 +73,7 @@ class Move:
             gate=self._gates.state(self._source.name, self._target.name),
             opened=target.opened_at is not None,
             reverse_wanted=self._reverse,
+            gate_holds=self._gates.holds,
         )
 
     def plan(self, seen: Observation) -> list[str]:
@@ -80,7 +82,7 @@ class Move:
         if steps[-1].action is Action.REFUSE:
             raise self._refusal(steps[-1])
         if any(step.action is Action.PREPARE for step in steps):
-            require(self._source.guardrails(self._target), "the switchover")
+            self._require()
         return [self._words(step.action) for step in steps[:-1]]
 
     def run(self) -> None:
@@ -95,6 +97,7 @@ class Move:
             self._give_back(aborted)
         finally:
             self._cancel_limit()
+        self._settle()
 
     def _drive(self, seen: Observation) -> None:
         while True:
@@ -147,7 +150,7 @@ class Move:
         source, target = self._source, self._target
         window = self._window or Deadline(self._limits.window)
         effects: dict[Action, Callable[[], object]] = {
-            Action.RELEASE: lambda: self._gates.switch_to(source.name),
+            Action.RELEASE: lambda: self._point_at(source.name),
             Action.PREPARE: self._prepare,
             Action.ARM: lambda: source.arm(target),
             Action.HOLD: lambda: self._gates.hold(Deadline(min(self._limits.gate, window.left))),
@@ -162,8 +165,12 @@ class Move:
         }
         effects[action]()
 
+    def _require(self) -> None:
+        gates = self._gates.guardrails(self._source.name, self._target.name)
+        require([*self._source.guardrails(self._target), *gates], "the switchover")
+
     def _prepare(self) -> None:
-        require(self._source.guardrails(self._target), "the switchover")
+        self._require()
         lag = self._source.lag(self._target, self._limits.max_lag)
         self._timeline.note(f"lag {lag:.3f} s")
         self._source.prepare(self._target)
@@ -180,14 +187,38 @@ class Move:
             raise BlueGreenError(f"The window was still open after its limit of {self._limits.window:g} s.")
 
     def _retarget(self) -> None:
-        """The target serves already, so this goes forward: tried again before it is reported."""
+        """The target serves already, so this goes forward: tried again before it is reported, and nobody is left waiting."""
         for pause in (0.05, 0.5, 2.0):
             try:
-                self._gates.switch_to(self._target.name)
+                self._point_at(self._target.name)
                 return
             except BlueGreenError:
                 time.sleep(pause)
-        self._gates.switch_to(self._target.name)
+        try:
+            self._point_at(self._target.name)
+        except BlueGreenError:
+            self._let_go()
+            raise
+
+    def _point_at(self, side: str) -> None:
+        self._gates.switch_to(side, self._limits.gate, self._timeline.note)
+
+    def _let_go(self) -> None:
+        try:
+            self._gates.let_go()
+        except BlueGreenError as error:
+            self._timeline.note(f"a gate is still held: {error.message}")
+
+    def _settle(self) -> None:
+        """Route 53's servers, a proxy's connections: after the window, and nothing of it decides who serves."""
+        try:
+            self._gates.settle(self._limits.settle, self._timeline.note)
+        except BlueGreenError as error:
+            raise BlueGreenError(
+                f"{self._target.name} serves and no write is lost, but a gate has not settled: {error.message} Run it "
+                "again to look anew.",
+                outcome=self._outcome,
+            ) from None
 
     def _complete(self) -> None:
         self._back(Journal(check_mode=False)).run()
@@ -229,7 +260,7 @@ class Move:
         if self._window is not None:
             for what, effect in (
                 (f"unfence {self._source.name}", self._source.unfence),
-                (f"release the gate to {self._source.name}", lambda: self._gates.switch_to(self._source.name)),
+                (f"release the gate to {self._source.name}", lambda: self._point_at(self._source.name)),
             ):
                 try:
                     self._journal.act(what, effect)
@@ -243,12 +274,15 @@ class Move:
         return "; ".join(problems)
 
     def _unfinished(self, action: Action, error: BlueGreenError) -> BlueGreenError:
-        outcome = "switched_over" if self._target.name == "green" else "rolled_back"
         return BlueGreenError(
             f"{self._target.name} serves and no write is lost, but one thing is left to do, "
             f"{self._words(action)}: {error.message} Run it again to complete it.",
-            outcome=outcome,
+            outcome=self._outcome,
         )
+
+    @property
+    def _outcome(self) -> str:
+        return "switched_over" if self._target.name == "green" else "rolled_back"
 
     def _refusal(self, step: Step) -> BlueGreenError:
         return BlueGreenError(f"Refused, nothing was changed: {self._fill(step.reason)}.", outcome="refused")
@@ -257,4 +291,4 @@ class Move:
         return self._fill(action.value)
 
     def _fill(self, text: str) -> str:
-        return text.format(source=self._source.name, target=self._target.name)
+        return text.format(source=self._source.name, target=self._target.name, strangers=self._gates.strangers)

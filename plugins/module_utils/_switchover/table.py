@@ -49,7 +49,8 @@ class Observation:
 
     ``source_open`` and ``target_open``: whether clients can write there. ``forward`` is the replication source -> target,
     ``reverse`` the one target -> source. ``opened``: the target's control record holds the position at which it opened.
-    ``drained`` and ``ready`` are known only to the run that drained and prepared.
+    ``drained`` and ``ready`` are known only to the run that drained and prepared. ``gate_holds``: whether any gate can make
+    clients wait; those that can only be pointed elsewhere are never trusted to stop writes.
     """
 
     source_open: bool
@@ -61,6 +62,7 @@ class Observation:
     drained: bool = False
     ready: bool = False
     reverse_wanted: bool = True
+    gate_holds: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Step:
 def decide(seen: Observation) -> Step:
     """The next step of the move; exactly one for every observation."""
     if seen.gate == "elsewhere":
-        return _refuse("the gate points at neither {source} nor {target}; point it at the side that serves")
+        return _refuse("{strangers} points at neither {source} nor {target} alone; point it at the side that serves")
     if seen.source_open and seen.target_open:
         return _refuse(
             "{source} and {target} both accept writes, so what was written on {target} would diverge; "
@@ -127,6 +129,7 @@ def opposite(seen: Observation) -> Observation:
         reverse=seen.forward,
         gate=gates.get(seen.gate, seen.gate),
         reverse_wanted=False,
+        gate_holds=seen.gate_holds,
     )
 
 
@@ -169,7 +172,7 @@ def _source_serves(seen: Observation) -> Step:
         return Step(Action.RELEASE if seen.gate == "held" else Action.PREPARE)
     if seen.reverse_wanted and seen.reverse in ("gone", "partial"):
         return Step(Action.ARM)
-    if seen.gate in ("source", "target"):
+    if seen.gate_holds and seen.gate in ("source", "target"):
         return Step(Action.HOLD)
     return Step(Action.FENCE)
 
@@ -181,7 +184,7 @@ def _nobody_serves(seen: Observation) -> Step:
     if seen.forward == "running":
         if seen.reverse_wanted and seen.reverse in ("gone", "partial"):
             return Step(Action.ARM)
-        if seen.gate in ("source", "target"):
+        if seen.gate_holds and seen.gate in ("source", "target"):
             return Step(Action.HOLD)
         return Step(Action.OPEN if seen.drained else Action.DRAIN)
     if seen.reverse in ("running", "stopped"):

@@ -17,7 +17,6 @@ import stat
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,27 +25,23 @@ try:
 except ImportError:  # refused in connection.require_driver()
     psycopg2 = None  # type: ignore[assignment]
 
+from ..._core.checks import Check, failed, ok
 from ..._core.errors import BlueGreenError, words
 from ..._core.waiting import Deadline, wait_until
 from ..._postgresql.connection import require_driver
-from . import Position
+from . import Position, Target
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
 
+_REMEDY = "run the switchover on PgBouncer's host as a user who may replace the file, or correct config_file"
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.$-]*"
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a side answers."""
-
-    host: str
-    port: int
 
 
 class PgBouncerGate:
     """One PgBouncer, its admin console and its configuration file, which must be on the host that runs the module."""
+
+    holds = True
 
     def __init__(
         self,
@@ -75,6 +70,20 @@ class PgBouncerGate:
                 return "blue" if side == "blue" else "green"
         return "elsewhere"
 
+    def guardrails(self, source: str, target: str) -> list[Check]:
+        """Whether the entries are in the file and the file can be replaced; found out now, not when green is open."""
+        file = Path(self._config_file).resolve()
+        try:
+            retargeted(file.read_text(encoding="utf-8"), self._databases, self._sides[target])
+        except (OSError, UnicodeDecodeError) as error:
+            return [failed("gate_pgbouncer_file", f"{self._config_file} cannot be read: {words(error)}", _REMEDY)]
+        except BlueGreenError as error:
+            return [failed("gate_pgbouncer_file", error.message.rstrip("."), "correct databases and config_file")]
+        if not os.access(file.parent, os.W_OK | os.X_OK):
+            evidence = f"{self._config_file} cannot be replaced, because its directory is not writable"
+            return [failed("gate_pgbouncer_file", evidence, _REMEDY)]
+        return [ok("gate_pgbouncer_file", f"{self._config_file} has the entries of {self.name} and can be replaced")]
+
     def hold(self, deadline: Deadline) -> None:
         """PAUSE every database; given up, and RESUMEd, when transactions in flight do not end in time."""
         for database in self._databases:
@@ -99,6 +108,10 @@ class PgBouncerGate:
         for row in self._rows():
             if row["paused"]:
                 self._command(f'RESUME "{row["name"]}"')
+
+    def settle(self, deadline: Deadline) -> str:
+        """Nothing goes on by itself."""
+        return ""
 
     def close(self) -> None:
         """Close the admin console's connection."""
