@@ -215,7 +215,7 @@ def test_limits_are_given_back(sides: Mapping[str, Target]) -> None:
 
 def test_a_runtime_api_that_is_not_there_is_one_sentence(sides: Mapping[str, Target]) -> None:
     place = HAProxyPlace("/nowhere.sock", Target("127.0.0.1", 1), BACKEND, {"blue": "blue", "green": "green"})
-    with pytest.raises(BlueGreenError, match="runtime API of HAProxy at /nowhere.sock should answer"):
+    with pytest.raises(BlueGreenError, match=r"runtime API of HAProxy at /nowhere\.sock should answer"):
         HAProxyGate(place, sides).facts()
 
 

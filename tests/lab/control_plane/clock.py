@@ -21,6 +21,7 @@ DELAYS: Mapping[str, float] = {
     "pending-resync": 0.2,
     "promoting": 0.3,
     "rebooting": 0.2,
+    "registering": 0.3,
     "renaming": 0.2,
     "settling": 0.2,
     "starting": 0.2,

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import time
+
 from tests.lab.control_plane.common import filters, find_cluster, new_identifier, page, tags_of
 from tests.lab.control_plane.errors import ApiError, invalid_combination, invalid_value, not_in_lab
 from tests.lab.control_plane.plane import Call, Handler
-from tests.lab.control_plane.records import Proxy, Region, Shape, resource_id, utcnow
+from tests.lab.control_plane.records import Instance, Proxy, Region, Shape, resource_id, utcnow
 from tests.lab.control_plane.subnet_groups import VPC
 
 FAMILIES = ("MYSQL", "POSTGRESQL", "SQLSERVER")
@@ -77,8 +79,8 @@ def register(call: Call) -> Shape:
         raise invalid_combination("Exactly one DB cluster can be a target of a DB proxy.")
     if proxy.cluster is not None:
         raise ApiError("DBProxyTargetAlreadyRegisteredFault", f"{proxy.cluster} is registered with the proxy already.")
-    proxy.cluster = wanted[0]
-    return {"DBProxyTargets": _targets(call.region, proxy)}
+    proxy.cluster, proxy.registered_at = wanted[0], time.monotonic()
+    return {"DBProxyTargets": _targets(call, proxy)}
 
 
 def deregister(call: Call) -> Shape:
@@ -111,7 +113,7 @@ def describe_groups(call: Call) -> Shape:
 def describe_targets(call: Call) -> Shape:
     """DescribeDBProxyTargets: the tracked cluster, and its instances."""
     filters(call, ())
-    return page(call, "Targets", _targets(call.region, _group(call)))
+    return page(call, "Targets", _targets(call, _group(call)))
 
 
 def _group(call: Call) -> Proxy:
@@ -121,7 +123,9 @@ def _group(call: Call) -> Proxy:
     return proxy
 
 
-def _targets(region: Region, proxy: Proxy) -> list[Shape]:
+def _targets(call: Call, proxy: Proxy) -> list[Shape]:
+    region = call.region
+    new = time.monotonic() - proxy.registered_at < call.plane.clock.delays()["registering"]
     cluster = region.clusters.get(proxy.cluster or "")
     if cluster is None:
         return []
@@ -137,11 +141,17 @@ def _targets(region: Region, proxy: Proxy) -> list[Shape]:
                 "Port": port,
                 "Type": "RDS_INSTANCE",
                 "Role": "READ_WRITE" if member.writer else "READ_ONLY",
-                "TargetHealth": {"State": "AVAILABLE" if member.status == "available" else "UNAVAILABLE"},
+                "TargetHealth": {"State": _health(member, new)},
             }
             for member in region.members(cluster)
         ),
     ]
+
+
+def _health(member: Instance, new: bool) -> str:
+    if new:
+        return "REGISTERING"
+    return "AVAILABLE" if member.status == "available" else "UNAVAILABLE"
 
 
 OPERATIONS: dict[str, Handler] = {

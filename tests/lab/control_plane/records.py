@@ -216,6 +216,7 @@ class Proxy:
     api: Shape
     cluster: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    registered_at: float = 0.0  # monotonic
 
 
 @dataclass

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
+from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates import Target
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates.pgbouncer import (
-    Target,
+    PgBouncerGate,
     retargeted,
     rewrite_config,
 )
@@ -67,3 +68,19 @@ def test_the_file_keeps_its_mode_and_leaves_nothing_beside_it(tmp_path: Path) ->
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(BlueGreenError, match="No such file"):
         rewrite_config(str(tmp_path / "nothing"), ["shop"], GREEN)
+
+
+@pytest.mark.parametrize(
+    ("text", "databases", "status"),
+    [(CONFIG, ["shop"], "ok"), (CONFIG, ["nothere"], "failed"), (None, ["shop"], "failed")],
+)
+def test_the_file_is_looked_at_before_the_window(
+    tmp_path: Path, text: str | None, databases: list[str], status: str
+) -> None:
+    file = tmp_path / "pgbouncer.ini"
+    if text is not None:
+        file.write_text(text)
+    sides = {"blue": Target("10.0.0.1", 5432), "green": GREEN}
+    gate = PgBouncerGate("127.0.0.1", 6432, "admin", None, databases, str(file), sides)
+    assert [check.status for check in gate.guardrails("blue", "green")] == [status]
+    assert text is None or file.read_text() == text

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -133,15 +134,28 @@ class FakeGate:
     position: str = "blue"
     held: bool = False
     name: str = "gate"
+    holds: bool = True
+    checks: list[Check] = field(default_factory=list)
+    settled: int = 0
+    retargeted: int = 0
+
+    def guardrails(self, source: str, target: str) -> list[Check]:
+        return self.checks
+
+    def settle(self, deadline: Deadline) -> str:
+        self.fault.around(f"settle {self.name}", lambda: setattr(self, "settled", self.settled + 1))
+        return f"{self.name} has settled"
 
     def facts(self) -> Position:
         return "held" if self.held else self.position  # type: ignore[return-value]
 
     def hold(self, deadline: Deadline) -> None:
+        assert self.holds
         self.fault.around("hold gate", lambda: setattr(self, "held", True))
 
     def retarget(self, side: str) -> None:
-        self.fault.around(f"retarget {side}", lambda: setattr(self, "position", side))
+        self.retargeted += 1
+        self.fault.around(f"retarget {self.name} {side}", lambda: setattr(self, "position", side))
 
     def release(self) -> None:
         self.held = False
@@ -156,6 +170,7 @@ class Scene:
     blue: FakeSide
     green: FakeSide
     gate: FakeGate
+    others: list[FakeGate] = field(default_factory=list)
     timeline: Timeline = field(default_factory=Timeline)
     journal: Journal = field(default_factory=lambda: Journal(False))
 
@@ -165,7 +180,7 @@ class Scene:
         return Move(
             sides[source],
             sides[to],
-            Gates([self.gate]),
+            Gates([self.gate, *self.others]),
             Limits(max_lag=1, window=5, gate=1),
             self.journal,
             self.timeline,
@@ -335,3 +350,102 @@ def test_a_window_that_outlasts_its_limit_gives_the_writes_back() -> None:
     with pytest.raises(BlueGreenError, match="limit of 0 s"):
         move.run()
     assert it.blue.open and not it.green.open and not it.gate.held
+
+
+def with_others(it: Scene) -> Scene:
+    it.others = [FakeGate(it.fault, name="dns", holds=False), FakeGate(it.fault, name="secret", holds=False)]
+    return it
+
+
+def test_every_gate_is_pointed_at_the_target_and_settles_after_the_window() -> None:
+    it = with_others(scene())
+    it.move().run()
+    gates = [it.gate, *it.others]
+    assert [(gate.position, gate.held, gate.retargeted, gate.settled) for gate in gates] == [("green", False, 1, 1)] * 3
+    events = [entry["event"] for entry in it.timeline.as_list()]
+    assert {"gate points at green", "dns points at green", "secret points at green"} < set(events)
+    assert events.index("start replication green -> blue") < events.index("dns has settled")
+
+
+def test_without_a_gate_that_holds_the_window_begins_with_the_fence() -> None:
+    it = scene()
+    it.gate.holds = False
+    it.move().run()
+    assert "hold the gate" not in it.journal.actions
+    assert (it.green.open, it.gate.position) == (True, "green")
+
+
+def test_a_gate_that_stays_away_is_the_one_thing_left_to_do_and_no_other_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    it = with_others(scene("retarget dns green"))
+    with pytest.raises(BlueGreenError, match="one thing is left to do") as raised:
+        it.move().run()
+    assert raised.value.details["outcome"] == "switched_over"
+    assert [gate.position for gate in (it.gate, *it.others)] == ["green", "blue", "green"]
+    assert [gate.retargeted for gate in (it.gate, *it.others)] == [1, 4, 1], "tried again, the others were done"
+    it.fault.step = ""
+    it.move().run()
+    assert [gate.position for gate in (it.gate, *it.others)] == ["green"] * 3
+    assert [gate.retargeted for gate in (it.gate, *it.others)] == [1, 5, 1], "a second run completes what is missing"
+    assert it.blue.inbound == "running"
+
+
+def test_clients_are_let_go_although_the_gate_cannot_be_pointed_at_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    it = scene("retarget gate green")
+    with pytest.raises(BlueGreenError, match="one thing is left to do"):
+        it.move().run()
+    assert (it.gate.held, it.gate.position) == (False, "blue")
+
+
+def test_gates_that_only_point_are_not_touched_when_the_window_fails() -> None:
+    it = with_others(scene("drain blue"))
+    with pytest.raises(BlueGreenError, match="blue serves"):
+        it.move().run()
+    assert [gate.retargeted for gate in it.others] == [0, 0]
+    assert not it.gate.held and it.blue.open
+
+
+def test_a_gate_that_leads_elsewhere_is_named_and_refused() -> None:
+    it = with_others(scene())
+    it.others[0].position = "elsewhere"
+    with pytest.raises(BlueGreenError, match="nothing was changed: dns points at neither blue nor green"):
+        it.move().run()
+    assert it.journal.actions == []
+
+
+def test_a_failed_guardrail_of_a_gate_refuses_before_anything_is_changed() -> None:
+    it = with_others(scene())
+    it.others[1].checks = [failed("gate", "a rotation is under way", "let it end")]
+    with pytest.raises(BlueGreenError, match="Not ready for the switchover, nothing was changed: a rotation"):
+        it.move().run()
+    assert it.journal.actions == [] and it.blue.log == []
+
+
+def test_a_gate_that_does_not_settle_is_reported_with_the_outcome() -> None:
+    it = with_others(scene("settle dns"))
+    with pytest.raises(BlueGreenError, match="green serves and no write is lost, but a gate has not settled") as raised:
+        it.move().run()
+    assert raised.value.details["outcome"] == "switched_over"
+
+
+def test_gates_are_pointed_at_the_same_time_and_one_that_hangs_is_named() -> None:
+    released = threading.Event()
+
+    class Hanging(FakeGate):
+        def retarget(self, side: str) -> None:
+            released.wait(20)
+            super().retarget(side)
+
+    fault = Fault()
+    quick, slow = FakeGate(fault, name="quick"), Hanging(fault, name="slow")
+    gates = Gates([slow, quick])
+    with pytest.raises(BlueGreenError, match=r"^slow has not answered within 0\.2 s\.$"):
+        gates.switch_to("green", 0.2)
+    assert quick.position == "green"
+    released.set()
+    gates.switch_to("green", 20)
+    assert slow.position == "green" and quick.retargeted == 1
+    gates.close()

@@ -35,7 +35,7 @@ GATES: tuple[GateState, ...] = ("none", "source", "held", "target", "elsewhere")
 
 
 def every_observation() -> list[Observation]:
-    flags = list(itertools.product((False, True), repeat=6))
+    flags = list(itertools.product((False, True), repeat=7))
     return [
         Observation(source_open, target_open, forward, reverse, gate, *known)
         for forward, reverse, gate in itertools.product(REPLICATION, REPLICATION, GATES)
@@ -52,6 +52,7 @@ class World:
     to_green: str = "running"
     to_blue: str = "gone"
     gate: str = "blue"  # none, blue, held, green
+    gate_holds: bool = True
     points_at: str = "blue"
     green_opened: bool = False
     blue_opened: bool = False
@@ -81,6 +82,7 @@ def observe(world: World, source: str, target: str, **known: bool) -> Observatio
         reverse=inbound[source],  # type: ignore[arg-type]
         gate=gate,
         opened=world.side(target, "opened"),
+        gate_holds=world.gate_holds,
         **known,
     )
 
@@ -90,6 +92,8 @@ def perform(world: World, action: Action, source: str, target: str, drained: boo
     if action is Action.PREPARE:
         return world
     if action is Action.HOLD:
+        if not world.gate_holds:
+            raise Broken("held a gate that cannot be held")
         return replace(world, gate="held")
     if action is Action.RELEASE:
         return world.but(gate=source, points_at=source)
@@ -247,6 +251,12 @@ def test_without_gates_nothing_is_held() -> None:
     assert world.green_open and world.gate == "none"
 
 
+def test_gates_that_only_point_are_not_held_but_pointed_at_the_target() -> None:
+    actions = [step.action for step in plan(observe(replace(FRESH, gate_holds=False), "blue", "green"))]
+    assert Action.HOLD not in actions
+    assert actions.index(Action.OPEN) < actions.index(Action.RETARGET) < actions.index(Action.END)
+
+
 def test_the_window_holds_nothing_slow() -> None:
     assert not IN_WINDOW & {Action.PREPARE, Action.ARM, Action.END, Action.START, Action.COMPLETE}
 
@@ -269,11 +279,11 @@ RUNS = st.lists(
 
 
 @settings(max_examples=2000, deadline=None)
-@given(runs=RUNS, last=MOVES, gate=st.sampled_from(["none", "blue"]))
+@given(runs=RUNS, last=MOVES, gate=st.sampled_from(["none", "blue"]), holds=st.booleans())
 def test_whatever_dies_or_fails_the_last_run_settles_without_breaking_a_promise(
-    runs: list[tuple[tuple[str, str], int | None, int | None]], last: tuple[str, str], gate: str
+    runs: list[tuple[tuple[str, str], int | None, int | None]], last: tuple[str, str], gate: str, holds: bool
 ) -> None:
-    world = replace(FRESH, gate=gate)
+    world = replace(FRESH, gate=gate, gate_holds=holds)
     for (source, target), dies, fails in runs:
         world = go(world, source, target, dies, fails)
         world = replace(world, unapplied=True)  # between two runs the side that is open takes writes
