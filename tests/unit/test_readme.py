@@ -13,7 +13,7 @@ import yaml
 from botocore import xform_name
 from botocore.session import get_session
 
-from ansible_collections.bluegreen.aws.plugins.module_utils._aws import permissions
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws import gate_permissions, permissions
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,6 +33,7 @@ SHOP = {
     "role": (),
     "key": (),
 }
+LISTED = {need.action for need in permissions.NEEDS}
 # DeleteDBCluster with a final snapshot needs it too (Amazon Aurora User Guide, deleting a DB cluster).
 IMPLIED = {"rds:CreateDBClusterSnapshot"}
 # Parameter groups come in two kinds, and the code names the operations by kind.
@@ -43,7 +44,7 @@ def called_actions() -> set[str]:
     """Every RDS operation that the collection's code names, as an IAM action."""
     operations = {xform_name(name): name for name in get_session().get_service_model("rds").operation_names}
     called: set[str] = set()
-    for path in [*ROOT.glob("plugins/module_utils/_aws/*.py"), *ROOT.glob("plugins/modules/*.py")]:
+    for path in [*ROOT.glob("plugins/module_utils/**/*.py"), *ROOT.glob("plugins/modules/*.py")]:
         text = path.read_text(encoding="utf-8")
         called |= set(re.findall(r'"([a-z_]+)"', text)) & set(operations)
         for before, after in re.findall(r'f"([a-z]+_)\{[\w.]*noun\}([a-z_]*)"', text):
@@ -53,7 +54,27 @@ def called_actions() -> set[str]:
 
 def test_the_table_of_permissions_holds_what_the_modules_call_and_nothing_else() -> None:
     listed = {need.action for need in permissions.NEEDS if need.action.startswith("rds:")}
-    assert listed - IMPLIED == called_actions()
+    gates = {action for action in gate_actions() if action.startswith("rds:")}
+    assert (listed | gates) - IMPLIED == called_actions()
+
+
+def gate_actions() -> set[str]:
+    return {
+        action for needs in gate_permissions.GATE_NEEDS.values() for actions in needs.values() for action in actions
+    }
+
+
+def test_the_statements_of_the_gates_are_the_table_of_their_permissions() -> None:
+    page = (ROOT / "docs/gates.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    statements = {one["Sid"]: tuple(one["Action"]) for one in json.loads(shown)["Statement"]}
+    assert statements == {
+        sid: actions for needs in gate_permissions.GATE_NEEDS.values() for sid, actions in needs.items()
+    }
+
+
+def test_the_readme_names_every_action_of_a_gate() -> None:
+    assert [action for action in gate_actions() if f"`{action}`" not in README and action not in LISTED] == []
 
 
 def test_the_iam_policy_is_the_table_of_permissions() -> None:

@@ -112,6 +112,11 @@ class Api:
             whole = whole.get(part) or {}
         return list(whole)
 
+    @property
+    def partition(self) -> str:
+        """The first part of the client's ARNs: ``aws``, ``aws-cn``, ``aws-us-gov``."""
+        return str(self._client.meta.partition)
+
     def accepts(self, operation: str) -> frozenset[str]:
         """The parameters that this version of botocore knows for an operation."""
         return frozenset(get_boto3_client_method_parameters(self._client, operation))

@@ -278,6 +278,7 @@ def test_everything_in_aws_is_pointed_at_green_and_back(at_blue: Aws, haproxy: H
         (2, "secret", f"secret {SECRET} points at neither blue nor green"),
         (3, "parameter", f"SSM parameter {HOST_PARAMETER} points at neither blue nor green"),
         (0, "ttl", r"TTL of Route 53 record db\.shop\.example\.com in Route 53 is 300 s, at most 5 s"),
+        (3, "denied", r"user/lab is not allowed ssm:PutParameter on arn:aws:ssm:.*:parameter/shop/database/host"),
         (0, "resolver", r"should answer .* but answers old\.example\.com"),
     ],
 )
@@ -290,6 +291,8 @@ def test_what_is_not_as_it_should_be_is_named_and_refused_before_the_window(
         at_blue.lab.client("secretsmanager").put_secret_value(SecretId=SECRET, SecretString=other)
     elif operation == "parameter":
         at_blue.lab.client("ssm").put_parameter(Name=HOST_PARAMETER, Value="other:5432", Overwrite=True)
+    elif operation == "denied":
+        at_blue.lab.faults.deny("PutParameter")
     elif operation == "ttl":
         at_blue.lab.client("route53").change_resource_record_sets(
             HostedZoneId=at_blue.zone,

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from ..._aws.api import Api
+from ..._aws.gate_permissions import Permissions
 from ..._core.errors import BlueGreenError
 from . import Gate, Gates, Target
 from .haproxy import HAProxyGate, HAProxyPlace
@@ -83,32 +84,33 @@ def build(gates: Sequence[Mapping[str, Any]], sides: Mapping[str, Target], api: 
 
     Raises :class:`BlueGreenError` for options that cannot be what is meant.
     """
-    return Gates([_gate(options, sides, api) for options in gates])
+    permissions = Permissions(api)
+    return Gates([_gate(options, sides, api, permissions) for options in gates])
 
 
-def _gate(options: Mapping[str, Any], sides: Mapping[str, Target], api: ApiFor) -> Gate:
+def _gate(options: Mapping[str, Any], sides: Mapping[str, Target], api: ApiFor, permissions: Permissions) -> Gate:
     own = {side: _target(options, side, sides[side]) for side in _SIDES}
     if own["blue"] == own["green"]:
         raise BlueGreenError(
             f"A gate of type {options['type']} should lead to two different addresses, but blue and green are both at "
             f"{own['blue'].host}:{own['blue'].port}: correct blue_host, green_host and the ports."
         )
-    makers: dict[str, Callable[[Mapping[str, Any], Mapping[str, Target], ApiFor], Gate]] = {
-        "pgbouncer": _pgbouncer,
-        "haproxy": _haproxy,
-        "route53": _route53,
-        "secretsmanager_secret": _secret,
-        "ssm_parameter": _parameter,
-        "rds_proxy": _rds_proxy,
+    makers: dict[str, Callable[[], Gate]] = {
+        "pgbouncer": lambda: _pgbouncer(options, own),
+        "haproxy": lambda: _haproxy(options, own),
+        "route53": lambda: _route53(options, own, api, permissions),
+        "secretsmanager_secret": lambda: _secret(options, own, api, permissions),
+        "ssm_parameter": lambda: _parameter(options, own, api, permissions),
+        "rds_proxy": lambda: _rds_proxy(options, own, api),
     }
-    return makers[options["type"]](options, own, api)
+    return makers[options["type"]]()
 
 
 def _target(options: Mapping[str, Any], side: str, connected: Target) -> Target:
     return Target(options[f"{side}_host"] or connected.host, options[f"{side}_port"] or connected.port)
 
 
-def _pgbouncer(options: Mapping[str, Any], sides: Mapping[str, Target], _api: ApiFor) -> Gate:
+def _pgbouncer(options: Mapping[str, Any], sides: Mapping[str, Target]) -> Gate:
     return PgBouncerGate(
         host=options["host"],
         port=options["port"] or PGBOUNCER_PORT,
@@ -120,7 +122,7 @@ def _pgbouncer(options: Mapping[str, Any], sides: Mapping[str, Target], _api: Ap
     )
 
 
-def _haproxy(options: Mapping[str, Any], sides: Mapping[str, Target], _api: ApiFor) -> Gate:
+def _haproxy(options: Mapping[str, Any], sides: Mapping[str, Target]) -> Gate:
     api: str = options["socket"]
     if not api.startswith("/") and not api.rpartition(":")[2].isdigit():
         raise BlueGreenError(f"The gate's option socket should be a path or host:port, but is {api}: correct it.")
@@ -129,21 +131,21 @@ def _haproxy(options: Mapping[str, Any], sides: Mapping[str, Target], _api: ApiF
     return HAProxyGate(HAProxyPlace(api, frontend, options["backend"], servers), sides)
 
 
-def _route53(options: Mapping[str, Any], sides: Mapping[str, Target], api: ApiFor) -> Gate:
+def _route53(options: Mapping[str, Any], sides: Mapping[str, Target], api: ApiFor, permissions: Permissions) -> Gate:
     place = RecordPlace(options["hosted_zone_id"], options["record"], options["max_ttl"], options["dns_server"])
-    return Route53Gate(api("route53"), place, sides)
+    return Route53Gate(api("route53"), place, sides, permissions)
 
 
-def _secret(options: Mapping[str, Any], sides: Mapping[str, Target], api: ApiFor) -> Gate:
+def _secret(options: Mapping[str, Any], sides: Mapping[str, Target], api: ApiFor, permissions: Permissions) -> Gate:
     place = SecretPlace(options["secret_id"], options["host_key"], options["port_key"], options["identifier_key"])
-    return SecretGate(api("secretsmanager"), place, sides, _identifiers(options, sides, api))
+    return SecretGate(api("secretsmanager"), place, sides, _identifiers(options, sides, api), permissions)
 
 
-def _parameter(options: Mapping[str, Any], sides: Mapping[str, Target], api: ApiFor) -> Gate:
+def _parameter(options: Mapping[str, Any], sides: Mapping[str, Target], api: ApiFor, permissions: Permissions) -> Gate:
     template: str | None = options["template"]
     if template is not None and "{host}" not in template and "{port}" not in template:
         raise BlueGreenError("The gate's option template should have {host} or {port} in it, but has neither: add it.")
-    return ParameterGate(api("ssm"), options["name"], template, sides)
+    return ParameterGate(api("ssm"), options["name"], template, sides, permissions)
 
 
 def _rds_proxy(options: Mapping[str, Any], sides: Mapping[str, Target], api: ApiFor) -> Gate:

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..._aws.api import Api
+from ..._aws.gate_permissions import Permissions
 from ..._core.checks import Check, failed, ok
 from ..._core.errors import BlueGreenError
 from ..._core.waiting import Deadline
@@ -35,9 +36,12 @@ class ParameterGate:
 
     holds = False
 
-    def __init__(self, api: Api, name: str, template: str | None, sides: Mapping[str, Target]) -> None:
+    def __init__(
+        self, api: Api, name: str, template: str | None, sides: Mapping[str, Target], permissions: Permissions
+    ) -> None:
         self.name = f"SSM parameter {name}"
         self._api, self._parameter, self._template, self._sides = api, name, template, dict(sides)
+        self._permissions = permissions
         self._about: dict[str, Any] | None = None
 
     def facts(self) -> Position:
@@ -50,7 +54,8 @@ class ParameterGate:
         """Whether the parameter's own pattern lets the new value in."""
         about = self._about or self._describe()
         pattern = about.get("AllowedPattern")
-        new = rewritten(self._read(), self._template, self._sides, target)
+        found = self._get()
+        new = rewritten(str(found["Value"]), self._template, self._sides, target)
         if pattern and not _fits(pattern, new):
             return [
                 failed(
@@ -59,7 +64,10 @@ class ParameterGate:
                     "change the parameter's AllowedPattern or the gate's option template",
                 )
             ]
-        return [ok("gate_ssm_parameter", f"{self.name} leads to {source}")]
+        return [
+            ok("gate_ssm_parameter", f"{self.name} leads to {source}"),
+            self._permissions.check("gate_ssm_permission", "ssm:PutParameter", str(found["ARN"])),
+        ]
 
     def hold(self, deadline: Deadline) -> None:
         """A parameter makes nobody wait."""
@@ -95,8 +103,11 @@ class ParameterGate:
         """Nothing is open."""
 
     def _read(self) -> str:
-        answer = self._api.call("get_parameter", Name=self._parameter, WithDecryption=True)
-        return str(answer["Parameter"]["Value"])
+        return str(self._get()["Value"])
+
+    def _get(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._api.call("get_parameter", Name=self._parameter, WithDecryption=True)["Parameter"]
+        return found
 
     def _describe(self) -> dict[str, Any]:
         found = self._api.pages(

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..._aws.api import Api
+from ..._aws.gate_permissions import Permissions
 from ..._core.checks import Check, failed, ok
 from ..._core.errors import BlueGreenError
 from ..._core.waiting import Deadline, wait_until
@@ -43,9 +44,9 @@ class Route53Gate:
 
     holds = False
 
-    def __init__(self, api: Api, place: RecordPlace, sides: Mapping[str, Target]) -> None:
+    def __init__(self, api: Api, place: RecordPlace, sides: Mapping[str, Target], permissions: Permissions) -> None:
         self.name = f"Route 53 record {bare(place.name)}"
-        self._api, self._place, self._sides = api, place, dict(sides)
+        self._api, self._place, self._sides, self._permissions = api, place, dict(sides), permissions
         self._records: list[Record] | None = None  # read before the window
         self._change: str | None = None
 
@@ -58,7 +59,11 @@ class Route53Gate:
         """The TTL as it is configured, and as a resolver that the clients use tells it."""
         records = self._records if self._records is not None else self._read()
         most = max((int(record.get("TTL", 0)) for record in records), default=0)
-        checks = [self._ttl_check("gate_route53_ttl", most, "in Route 53")]
+        zone = f"arn:{self._api.partition}:route53:::hostedzone/{self._place.zone.rpartition('/')[2]}"
+        checks = [
+            self._permissions.check("gate_route53_permission", "route53:ChangeResourceRecordSets", zone),
+            self._ttl_check("gate_route53_ttl", most, "in Route 53"),
+        ]
         if self._place.dns_server:
             checks.append(self._resolver_check(self._place.dns_server, source))
         return checks

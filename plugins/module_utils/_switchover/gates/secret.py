@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..._aws.api import Api
+from ..._aws.gate_permissions import Permissions
 from ..._core.checks import Check, failed, ok
 from ..._core.errors import BlueGreenError
 from ..._core.waiting import Deadline
@@ -45,9 +46,17 @@ class SecretGate:
 
     holds = False
 
-    def __init__(self, api: Api, place: SecretPlace, sides: Mapping[str, Target], identifiers: Identifiers) -> None:
+    def __init__(
+        self,
+        api: Api,
+        place: SecretPlace,
+        sides: Mapping[str, Target],
+        identifiers: Identifiers,
+        permissions: Permissions,
+    ) -> None:
         self.name = f"secret {place.secret_id}"
-        self._api, self._place, self._sides, self._identifiers = api, place, dict(sides), identifiers
+        self._api, self._place, self._sides = api, place, dict(sides)
+        self._identifiers, self._permissions = identifiers, permissions
 
     def facts(self) -> Position:
         """The side that the current version leads to."""
@@ -71,7 +80,13 @@ class SecretGate:
                     "gate_secret", f"a rotation of {self.name} is under way", "let it end, or cancel it, and run again"
                 )
             ]
-        return [ok("gate_secret", f"{self.name} leads to {source} and no rotation of it is under way")]
+        return [
+            ok("gate_secret", f"{self.name} leads to {source} and no rotation of it is under way"),
+            # a policy of the secret itself may allow it
+            self._permissions.check(
+                "gate_secret_permission", "secretsmanager:PutSecretValue", str(about["ARN"]), certain=False
+            ),
+        ]
 
     def hold(self, deadline: Deadline) -> None:
         """A secret makes nobody wait."""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.gate_permissions import Permissions
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates import Target, parameter, route53
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates.identifiers import Identifiers
@@ -32,6 +33,10 @@ class FakeApi(Api):
         self.answers = dict(answers)
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
+    @property
+    def partition(self) -> str:
+        return "aws"
+
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         self.calls.append((operation, parameters))
         answer: dict[str, Any] = self.answers.get(operation, {})
@@ -43,6 +48,10 @@ class FakeApi(Api):
     def asked(self, operation: str) -> list[dict[str, Any]]:
         """The parameters of every call of an operation."""
         return [parameters for name, parameters in self.calls if name == operation]
+
+
+def nobody(service: str) -> Api:
+    raise BlueGreenError(f"{service} does not answer.")
 
 
 def cname(value: str, **more: Any) -> dict[str, Any]:
@@ -97,7 +106,7 @@ def test_a_record_is_changed_by_one_call_in_the_window() -> None:
             "get_change": {"ChangeInfo": {"Status": "INSYNC"}},
         }
     )
-    gate = Route53Gate(api, RecordPlace("Z1", "db.example.com", 5, None), SIDES)
+    gate = Route53Gate(api, RecordPlace("Z1", "db.example.com", 5, None), SIDES, Permissions(nobody))
     assert gate.facts() == "blue"
     before = len(api.calls)
     gate.retarget("green")
@@ -107,14 +116,17 @@ def test_a_record_is_changed_by_one_call_in_the_window() -> None:
 
 def test_a_ttl_above_the_limit_is_refused() -> None:
     api = FakeApi({"list_resource_record_sets": {"ResourceRecordSets": [cname(BLUE, TTL=300)]}})
-    checks = Route53Gate(api, RecordPlace("Z1", "db.example.com", 60, None), SIDES).guardrails("blue", "green")
-    assert [check.status for check in checks] == ["failed"] and "is 300 s, at most 60 s" in checks[0].evidence
+    checks = Route53Gate(api, RecordPlace("Z1", "db.example.com", 60, None), SIDES, Permissions(nobody)).guardrails(
+        "blue", "green"
+    )
+    (check,) = [check for check in checks if check.status == "failed"]
+    assert "is 300 s, at most 60 s" in check.evidence
 
 
 def test_a_record_that_is_not_there_is_named() -> None:
     api = FakeApi({"list_resource_record_sets": {"ResourceRecordSets": [cname(BLUE, Name="eb.example.com.")]}})
     with pytest.raises(BlueGreenError, match=r"should have a CNAME db\.example\.com, but has none"):
-        Route53Gate(api, RecordPlace("Z1", "db.example.com", 60, None), SIDES).facts()
+        Route53Gate(api, RecordPlace("Z1", "db.example.com", 60, None), SIDES, Permissions(nobody)).facts()
 
 
 SECRET = {
@@ -131,7 +143,9 @@ SECRET = {
 def secret_gate(content: dict[str, Any]) -> tuple[SecretGate, FakeApi]:
     api = FakeApi({"get_secret_value": {"SecretString": json.dumps(content), "VersionId": "v1"}})
     identifiers = Identifiers(lambda: api, {"blue": "shop", "green": "shop-pg18"}, SIDES)
-    return SecretGate(api, SecretPlace("s", "host", "port", "dbClusterIdentifier"), SIDES, identifiers), api
+    return SecretGate(
+        api, SecretPlace("s", "host", "port", "dbClusterIdentifier"), SIDES, identifiers, Permissions(nobody)
+    ), api
 
 
 def test_only_the_address_in_a_secret_changes() -> None:
@@ -238,7 +252,7 @@ def test_a_parameter_keeps_what_it_is() -> None:
             "describe_parameters": {"Parameters": [{**about, "Name": "p", "Version": 7, "Policies": []}]},
         }
     )
-    gate = ParameterGate(api, "p", None, SIDES)
+    gate = ParameterGate(api, "p", None, SIDES, Permissions(nobody))
     assert gate.facts() == "blue"
     gate.retarget("green")
     assert api.asked("put_parameter") == [{"Name": "p", "Value": GREEN, "Overwrite": True, **about}]
@@ -247,7 +261,7 @@ def test_a_parameter_keeps_what_it_is() -> None:
 def test_a_value_that_the_parameters_pattern_refuses_is_found_before() -> None:
     about = {"Type": "String", "AllowedPattern": r"^shop\.cluster"}
     api = FakeApi({"get_parameter": {"Parameter": {"Value": BLUE}}, "describe_parameters": {"Parameters": [about]}})
-    (check,) = ParameterGate(api, "p", None, SIDES).guardrails("blue", "green")
+    (check,) = ParameterGate(api, "p", None, SIDES, Permissions(nobody)).guardrails("blue", "green")
     assert check.status == "failed" and "AllowedPattern" in check.evidence
 
 
@@ -292,3 +306,28 @@ def test_a_cluster_that_no_endpoint_tells_is_asked_for() -> None:
     api = FakeApi({"describe_db_clusters": {"DBClusters": []}})
     with pytest.raises(BlueGreenError, match="give the gate's option green_db_cluster_identifier"):
         Identifiers(lambda: api, {}, SIDES).of("green")
+
+
+def simulated(decision: str, arn: str = "arn:aws:iam::1:user/lab", **more: Any) -> Permissions:
+    result = {"EvalActionName": "ssm:PutParameter", "EvalResourceName": "p", "EvalDecision": decision, **more}
+    api = FakeApi({"get_caller_identity": {"Arn": arn}, "simulate_principal_policy": {"EvaluationResults": [result]}})
+    return Permissions(lambda _service: api)
+
+
+@pytest.mark.parametrize(
+    ("decision", "certain", "more", "status"),
+    [
+        ("allowed", True, {}, "ok"),
+        ("implicitDeny", True, {}, "failed"),
+        ("implicitDeny", False, {}, "ok"),
+        ("implicitDeny", True, {"MissingContextValues": ["aws:SourceIp"]}, "ok"),
+        ("explicitDeny", False, {}, "failed"),
+    ],
+)
+def test_only_a_plain_no_stops_the_switchover(decision: str, certain: bool, more: dict[str, Any], status: str) -> None:
+    assert simulated(decision, **more).check("id", "ssm:PutParameter", "p", certain=certain).status == status
+
+
+def test_what_cannot_be_simulated_stops_nothing() -> None:
+    assert Permissions(nobody).check("id", "ssm:PutParameter", "p").status == "ok"
+    assert simulated("implicitDeny", arn="arn:aws:iam::1:root").check("id", "ssm:PutParameter", "p").status == "ok"
