@@ -67,7 +67,7 @@ options:
         description: Where clients connect to PgBouncer, which is its admin console too, or to HAProxy's frontend.
         type: str
       port:
-        description: The port to O(gates[].host). Defaults to 6432 for V(gates[].type=pgbouncer).
+        description: The port to O(gates[].host). Defaults to 6432 for O(gates[].type=pgbouncer).
         type: int
       user:
         description: A user listed in PgBouncer's C(admin_users).

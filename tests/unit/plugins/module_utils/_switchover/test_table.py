@@ -262,13 +262,14 @@ def test_the_window_holds_nothing_slow() -> None:
 
 
 def test_opposite_twice_keeps_the_facts() -> None:
-    seen = observe(FRESH, "blue", "green")
+    seen = observe(replace(FRESH, gate_holds=False), "blue", "green")
     again = opposite(opposite(seen))
-    assert (again.source_open, again.target_open, again.forward, again.gate) == (
+    assert (again.source_open, again.target_open, again.forward, again.gate, again.gate_holds) == (
         seen.source_open,
         seen.target_open,
         seen.forward,
         seen.gate,
+        seen.gate_holds,
     )
 
 
