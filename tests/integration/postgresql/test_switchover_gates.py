@@ -142,7 +142,11 @@ def aws(lab: Lab, pair: Pair) -> Iterator[Aws]:
         DBProxyName=PROXY, EngineFamily="POSTGRESQL", RoleArn=role, VpcSubnetIds=subnets, Auth=[]
     )
     made: list[Aws] = []
-    with Resolver(lambda name: made[0].record(name)) as resolver:
+
+    def lookup(name: str) -> tuple[str, int] | None:
+        return made[0].record(name)
+
+    with Resolver(lookup) as resolver:
         made.append(Aws(lab, pair, zone.rpartition("/")[2], resolver))
         yield made[0]
     lab.client("rds").delete_db_proxy(DBProxyName=PROXY)
