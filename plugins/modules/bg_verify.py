@@ -12,10 +12,11 @@ module: bg_verify
 version_added: 0.1.0
 short_description: Prove that green holds what blue holds, table by table
 description:
-  - Compares the content of every table of blue and green while one of them is written to, without a lock. Data is only
-    read; the one write is a marker row on the side that serves, when rows are in flux.
-  - Tables are summed up in chunks by a hash of every row. In the chunks that differ, rows are looked at one by one until each
-    is either the same on both sides, or proved to differ although a marker has passed since.
+  - Compares the content of every table of blue and green while one of them is written to. Data is only read; what is
+    written is a marker row on the side that serves, and in the control database on green what is proved so far.
+  - Tables are summed up in chunks by a hash of every row, large ones by several sessions at a time. In the chunks that differ,
+    rows are looked at one by one.
+  - Large objects are compared as the table C(pg_catalog.pg_largeobject); replication does not carry them.
   - Fails when a difference is found, and when a table could not be compared. Such a table is never called equal.
 options:
   engine:
@@ -27,6 +28,18 @@ options:
     required: true
   green:
     required: true
+  method:
+    description:
+      - V(live) takes no lock that a writer waits for. What is written meanwhile is looked at again until each row is either the
+        same on both sides, or proved to differ although a marker has passed since.
+      - V(cut) compares both sides at one moment, each database at one of its own. All writers wait for some milliseconds, until
+        the tables are locked, a marker has passed and both sides have a snapshot; everything is read afterwards. The user
+        needs the rights of the tables' owners on the side that serves.
+      - Either way the side that serves keeps dead rows while it is read, with V(live) for one large table, with V(cut) for a
+        database.
+    type: str
+    choices: [live, cut]
+    default: live
   databases:
     description:
       - The databases to compare.
@@ -41,20 +54,43 @@ options:
     elements: str
     default: []
   parallel:
-    description: How many tables are compared at the same time. Each takes four connections.
+    description:
+      - How many sessions read on each side at the same time, several of them in one large table.
+      - Each side has up to twice as many connections, and one more for the marker.
     type: int
     default: 2
   settle_timeout:
-    description: Seconds after which the rows of a table that still change are given up, and with them the proof.
+    description:
+      - Seconds after which the rows of a table that still change are given up, and with them the proof.
+      - A table that somebody else has locked for itself is waited for as long.
     type: float
     default: 60
   marker_timeout:
     description: Seconds that a marker may take from the side that serves to the other.
     type: float
     default: 30
+  lock_timeout:
+    description:
+      - With O(method=cut), the most seconds that writers may wait, for the locks and the marker together.
+      - When that is not enough, it is tried again a few times, and then fails; nobody waits then.
+    type: float
+    default: 0.5
+  timeout:
+    description: Seconds for everything. Tables that are not compared by then are errors. V(0) is for ever.
+    type: float
+    default: 0
+  resume_max_age:
+    description:
+      - When a run with the same options was interrupted, the tables that it had proved to be equal within this many seconds are
+        not read again, and are returned with the time of that proof. V(0) reads every table.
+      - A proof is of its moment; what has happened to the table since is not seen.
+      - Not with O(method=cut), where everything is read at one moment.
+    type: int
+    default: 0
 extends_documentation_fragment:
   - bluegreen.aws.deployment
   - bluegreen.aws.deployment.connections
+  - bluegreen.aws.deployment.expected_differences
   - bluegreen.aws.deployment.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -68,7 +104,11 @@ attributes:
     details: Nothing is changed.
   idempotent:
     support: full
-    details: The marker row does not count as a change.
+    details: The marker row and the record of the progress do not count as a change.
+notes:
+  - The hash of a row has 64 bits. Sequences are reported. They are carried over by the switchover, and fail the verification
+    only after it, when green serves and could give out a value again.
+  - Large tables are read in parts at the same time from PostgreSQL 14 on.
 seealso:
   - module: bluegreen.aws.pg_logical_subscription
   - module: bluegreen.aws.bg_switchover
@@ -88,11 +128,28 @@ EXAMPLES = r"""
       host: shop-pg18.cluster-abc.eu-central-1.rds.amazonaws.com
       secret_arn: "{{ admin_secret_arn }}"
     exclude: ["cache.*"]
+
+- name: Compare both sides at one moment, with what was changed on green
+  bluegreen.aws.bg_verify:
+    deployment_id: shop-pg18
+    engine: aurora_postgresql
+    method: cut
+    parallel: 4
+    blue:
+      host: shop.cluster-abc.eu-central-1.rds.amazonaws.com
+      secret_arn: "{{ admin_secret_arn }}"
+    green:
+      host: shop-pg18.cluster-abc.eu-central-1.rds.amazonaws.com
+      secret_arn: "{{ admin_secret_arn }}"
+    expected_differences:
+      - object: public.orders
+        columns: [total_cents]
+      - object: reporting.*
 """
 
 RETURN = r"""
 verified:
-  description: Whether every table that was not excluded is proved to be equal.
+  description: Whether every table that was neither excluded nor declared as different is proved to be equal.
   returned: always, unless it could not begin
   type: bool
 tables:
@@ -122,6 +179,9 @@ tables:
     different:
       description: How many rows differ.
       type: int
+    at_least:
+      description: Whether there may be more of them, because the counting ends after a thousand.
+      type: bool
     differences:
       description: The first of them by key, without their content.
       type: list
@@ -130,6 +190,40 @@ tables:
     error:
       description: Why the table could not be compared. Null when it could.
       type: str
+    expected:
+      description: Whether the whole table was declared in O(expected_differences), so that it was not compared.
+      type: bool
+    columns_left_out:
+      description: The columns that were declared in O(expected_differences), so that they were not compared.
+      type: list
+      elements: str
+    proved_at:
+      description: When the run before this one, which was interrupted, proved it. Null when this one did.
+      type: str
+      sample: "2026-11-26T11:03:50Z"
+sequences:
+  description: How green's sequences stand to blue's.
+  returned: always, unless it could not begin
+  type: dict
+  contains:
+    compared:
+      description: How many there are.
+      type: int
+    behind:
+      description: Those of green that could give out a value again that blue has given out. To be expected before the switchover.
+      type: list
+      elements: str
+      sample: ["shop: public.orders_id_seq is at 2777 on green, but at 70344 on blue"]
+not_compared:
+  description: Materialized views and foreign tables, which are not compared.
+  returned: always, unless it could not begin
+  type: list
+  elements: str
+stall_ms:
+  description: With O(method=cut), the longest time that writers may have waited. Null otherwise.
+  returned: always, unless it could not begin
+  type: float
+  sample: 9.7
 source:
   description: The side that was taken for the original, because it serves.
   returned: always, unless it could not begin
@@ -166,30 +260,42 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.comparison import judge
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     connection_options,
     deployment_options,
+    expected_differences_option,
     postgresql_endpoint,
     run,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.status import observe
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Options, judge, verify
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Options, verify
 
 
 def _verify(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
-    blue, green = postgresql_endpoint(module, "blue"), postgresql_endpoint(module, "green")
-    state = observe(blue, green, names, module.params["databases"])
     options = Options(
+        method=module.params["method"],
         parallel=module.params["parallel"],
         settle_timeout=module.params["settle_timeout"],
         marker_timeout=module.params["marker_timeout"],
+        lock_timeout=module.params["lock_timeout"],
+        timeout=module.params["timeout"],
         exclude=module.params["exclude"],
+        expected=ExpectedDifferences.of(module.params["expected_differences"]),
+        resume_max_age=module.params["resume_max_age"],
     )
-    source, target = (green, blue) if state.direction == "reverse" else (blue, green)
-    proofs = verify(source, target, names, state.databases, options)
-    result = {"tables": [proof.as_dict() for proof in proofs], "source": source.side}
-    judge(proofs, result)
+    blue, green = postgresql_endpoint(module, "blue"), postgresql_endpoint(module, "green")
+    state = observe(blue, green, names, module.params["databases"])
+    serving_green = state.direction == "reverse"
+    source, target = (green, blue) if serving_green else (blue, green)
+    deployed = state.record.position if state.record else None
+    verdict = verify(source, target, names, state.databases, options, deployed)
+    for warning in verdict.warnings:
+        module.warn(warning)
+    result = {**verdict.as_dict(), "source": source.side}
+    judge(verdict.tables, result, verdict.sequences_behind if serving_green else [])
     return {
         **result,
         "verified": True,
@@ -205,11 +311,16 @@ def main() -> None:
             "engine": {"type": "str", "choices": ["aurora_postgresql"], "required": True},
             "blue": connection_options(required=True),
             "green": connection_options(required=True),
+            "method": {"type": "str", "choices": ["live", "cut"], "default": "live"},
             "databases": {"type": "list", "elements": "str"},
             "exclude": {"type": "list", "elements": "str", "default": []},
+            "expected_differences": expected_differences_option(),
             "parallel": {"type": "int", "default": 2},
             "settle_timeout": {"type": "float", "default": 60},
             "marker_timeout": {"type": "float", "default": 30},
+            "lock_timeout": {"type": "float", "default": 0.5},
+            "timeout": {"type": "float", "default": 0},
+            "resume_max_age": {"type": "int", "default": 0},
         },
         supports_check_mode=False,
     )

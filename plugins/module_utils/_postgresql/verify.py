@@ -3,322 +3,311 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""Proof that both sides hold the same rows, while one of them is written to.
 
-"""Proof that both sides hold the same rows, while one of them is written to and without a lock.
+Method ``live`` takes no lock that a writer waits for. Per table: a snapshot of the source, a marker, a snapshot of the target,
+chunk sums of both. In chunks that differ, row by row: what was written between the snapshots is looked at again until each row
+is the same, or proved to differ although a marker has passed between two looks. A table that cannot be decided is said so: it
+is never equal. A row without a key that is changed meanwhile cannot be followed, so such a table is read again until none was.
+(A row that the target lost and whose key is changed in that very moment would pass; it is found by the next run.)
 
-Chunk sums first. In chunks that differ, row by row: a row that differs although a marker has passed between the two looks, and
-that was the same on the source before and after, is a difference; one that moved meanwhile is looked at again. A table that
-cannot be decided is said so: it is never equal.
+Method ``cut`` lets the writers wait for some milliseconds, see verify_cut; what differs at one moment differs.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
 
 try:
     import psycopg2
 except ImportError:  # connection.require_driver() says so
     pass
 
+from .._core import comparison
+from .._core.comparison import TableProof, fingerprint
+from .._core.differences import ExpectedDifferences
 from .._core.errors import BlueGreenError, words
 from .._core.names import Names
-from .._core.waiting import Deadline
-from . import marker, verify_table
-from .connection import Endpoint, connect
-from .verify_table import Chunks, Rows, Shape
+from . import verify_others, verify_table
+from .catalog import TableName
+from .connection import Endpoint
+from .verify_comparison import Comparison, Table
+from .verify_cut import Stall, cut
+from .verify_others import SequenceReport
+from .verify_progress import Place, Progress, Proved
+from .verify_rules import common, digest, in_flux, incomparable, parts, without
+from .verify_sessions import Limit, Moment, Pair, gather
+from .verify_table import Shape
 
-if TYPE_CHECKING:
-    from psycopg2.extensions import connection as Connection
+_PARTS_PER_SESSION = 8
 
-T = TypeVar("T")
-
-_CONFIRMATIONS = 3  # a row that toggles looks unmoved now and then
-_ROWS_AT_ONCE = 500_000  # keys held in memory
-_MARKER_USE = "verify"
-MAX_DIFFERENCES = 20
-_MAX_NAMED = 3
+Method = Literal["live", "cut"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """``parallel`` tables at a time; ``settle_timeout`` seconds for the rows in flux of one table, ``marker_timeout`` for one
-    marker; ``exclude``: patterns of ``schema.table`` or ``database.schema.table``."""
+    """What to compare, and how.
 
+    ``parallel`` sessions read on each side at a time; ``settle_timeout`` seconds for the rows in flux of one table, and for
+    the wait for a table that somebody else has locked; ``marker_timeout`` for one marker; ``lock_timeout``: how long writers
+    may wait for a cut; ``timeout`` for everything, 0 for ever. ``exclude``: patterns of ``schema.table`` or
+    ``database.schema.table``. ``resume_max_age``: seconds for which the proofs of an interrupted run still count.
+    """
+
+    method: Method = "live"
     parallel: int = 2
     settle_timeout: float = 60.0
     marker_timeout: float = 30.0
+    lock_timeout: float = 0.5
+    timeout: float = 0.0
     exclude: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class TableProof:
-    """What was found about one table; ``equal`` only when that is proved, ``error`` says why nothing could be."""
-
-    database: str
-    schema: str
-    table: str
-    blue_rows: int | None = None
-    green_rows: int | None = None
-    equal: bool = False
-    differences: Sequence[str] = ()
-    different: int = 0
-    error: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a module's result."""
-        return {**self.__dict__, "differences": list(self.differences)}
+    expected: ExpectedDifferences = field(default_factory=ExpectedDifferences)
+    resume_max_age: int = 0
 
 
 @dataclass
-class Settled:
-    """Keys that differ, and keys that could not be decided."""
+class Verdict:
+    """Everything that was found. ``stall_ms``: the longest time that writers may have waited, None without a cut."""
 
-    different: dict[Any, tuple[int | None, int | None]] = field(default_factory=dict)
-    undecided: int = 0
+    tables: list[TableProof] = field(default_factory=list)
+    sequences: dict[str, SequenceReport] = field(default_factory=dict)
+    not_compared: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    stall_ms: float | None = None
+
+    @property
+    def sequences_behind(self) -> list[str]:
+        """The sequences that could give out a value again, of all databases, in words."""
+        return [one for report in self.sequences.values() for one in report.behind]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for a module's result."""
+        return {
+            "tables": [proof.as_dict() for proof in self.tables],
+            "sequences": {
+                "compared": sum(report.compared for report in self.sequences.values()),
+                "behind": self.sequences_behind,
+            },
+            "not_compared": self.not_compared,
+            "stall_ms": self.stall_ms,
+        }
 
 
 def verify(
-    source: Endpoint, target: Endpoint, names: Names, databases: Sequence[str], options: Options
-) -> list[TableProof]:
-    """Compare every table of ``databases``; replication runs from ``source`` to ``target``, whichever of them is blue."""
-    return [proof for name in databases for proof in _verify_database(source, target, names, name, options)]
+    source: Endpoint,
+    target: Endpoint,
+    names: Names,
+    databases: Sequence[str],
+    options: Options,
+    deployed: str | None = None,
+) -> Verdict:
+    """Compare every table of ``databases``; replication runs from ``source`` to ``target``, whichever of them is blue.
 
-
-def judge(proofs: Sequence[TableProof], result: Mapping[str, Any]) -> None:
-    """Raise :class:`BlueGreenError`, with ``result`` as its details, unless every table is proved to be equal."""
-    different = [one for one in proofs if one.different]
-    undecided = [one for one in proofs if not one.different and not one.equal]
-    if not proofs:
-        raise BlueGreenError("Tables should be compared, but there are none: look at databases and exclude.", **result)
-    if not different and not undecided:
-        return
-    said = [
-        f"{one.database}: {one.schema}.{one.table} differs in {one.different} rows ({one.differences[0]})"
-        for one in different
-    ]
-    said += [f"{one.database}: {one.schema}.{one.table} {one.error}" for one in undecided]
-    more = f", and {len(said) - _MAX_NAMED} more tables" if len(said) > _MAX_NAMED else ""
-    raise BlueGreenError(
-        f"Blue and green should hold the same rows, but {'; '.join(said[:_MAX_NAMED])}{more}: see tables; do not switch over.",
-        verified=False,
-        **result,
+    ``deployed`` tells this deployment from one before it of the same name, for what an interrupted run had proved.
+    """
+    if options.method == "cut" and options.resume_max_age:
+        raise BlueGreenError(
+            "The options say method: cut and resume_max_age, but a cut is one moment, and what was proved before is of "
+            "another: leave out resume_max_age, or use method: live."
+        )
+    green = source if source.side == "green" else target
+    run = fingerprint(
+        deployed,
+        [(side.side, side.host, side.port) for side in (source, target)],
+        options.method,
+        sorted(options.exclude),
+        sorted((one.object, sorted(one.columns)) for one in options.expected.declared),
     )
+    with ExitStack() as stack:
+        limit = Limit(options.timeout)
+        stack.callback(limit.end)
+        progress = Progress(green, names, run)
+        verdict, done = Verdict(), False
+        stack.callback(lambda: progress.end(finished=done))
+        proved = progress.begin(options.resume_max_age)
+        seen = _Seen({}, {})
+        for name in databases:
+            _Database(source.at(name), target.at(name), names, options, limit, progress, proved).verify(verdict, seen)
+        verdict.warnings = verify_others.unmatched(options.expected, seen.names, seen.columns)
+        done = all(proof.error is None for proof in verdict.tables)
+    return verdict
 
 
-def excluded(database: str, label: str, patterns: Sequence[str]) -> bool:
-    """Whether a pattern names the table ``label`` (``schema.table``)."""
-    return any(fnmatchcase(label, one) or fnmatchcase(f"{database}.{label}", one) for one in patterns)
+@dataclass(frozen=True)
+class _Seen:
+    """What both sides have, for the warnings about declared differences."""
+
+    names: dict[str, set[str]]
+    columns: dict[tuple[str, str], set[str]]
 
 
-def differing(here: Mapping[Any, Any], there: Mapping[Any, Any]) -> list[Any]:
-    """The keys whose values are not the same, those that only one side has included."""
-    return [key for key in here.keys() | there.keys() if here.get(key) != there.get(key)]
-
-
-def groups(keys: Sequence[int], here: Chunks, there: Chunks, limit: int) -> Iterator[list[int]]:
-    """Chunks in groups of about ``limit`` rows on the side that has more."""
-    group: list[int] = []
-    size = 0
-    for key in keys:
-        held = max(here.get(key, (0, 0))[0], there.get(key, (0, 0))[0])
-        if group and size + held > limit:
-            yield group
-            group, size = [], 0
-        group.append(key)
-        size += held
-    if group:
-        yield group
-
-
-class Reader:
-    """Both sides of one database, for one thread: a session on each, and markers of a connection of their own."""
+class _Database:
+    """One database of both sides."""
 
     def __init__(
-        self, source: Endpoint, target: Endpoint, names: Names, marked: threading.Lock, timeout: float
+        self,
+        source: Endpoint,
+        target: Endpoint,
+        names: Names,
+        options: Options,
+        limit: Limit,
+        progress: Progress,
+        proved: Mapping[Place, Proved],
     ) -> None:
-        self._names, self._marked, self._timeout = names, marked, timeout
+        self._source, self._names, self._options = source, names, options
+        self._sides = (source.side, target.side)
         self._database = source.database
-        with ExitStack() as stack:
-            self.source = stack.enter_context(closing(verify_table.open_session(source)))
-            self.target = stack.enter_context(closing(verify_table.open_session(target)))
-            self._writer = stack.enter_context(closing(connect(source)))
-            self._other = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="verify-source"))
-            self._stack = stack.pop_all()
+        self._progress, self._proved = progress, proved
+        self._parallel = max(1, options.parallel)
+        self._pair = Pair(
+            source,
+            target,
+            names,
+            size=self._parallel,
+            marker_timeout=options.marker_timeout,
+            lock_timeout=options.settle_timeout,
+            limit=limit,
+        )
 
-    def close(self) -> None:
-        """End the sessions."""
-        self._stack.close()
-
-    def both(self, look: Callable[[Connection], T]) -> tuple[T, T]:
-        """The same look at source and target, at the same time."""
-        future = self._other.submit(look, self.source)
-        there = look(self.target)
-        return future.result(), there
-
-    def pass_marker(self) -> None:
-        """Return when the target has everything that the source had when this was called."""
-        with self._marked:  # one token at a time: a newer one would overwrite it before it was seen
-            marker.pass_through(
-                {self._database: self._writer}, {self._database: self.target}, self._names, self._timeout, _MARKER_USE
+    def verify(self, verdict: Verdict, seen: _Seen) -> None:
+        """Add what is found to ``verdict``, and what there is to ``seen``."""
+        with closing(self._pair):
+            here, there = self._pair.both(verify_table.shapes)
+            labels = self._pair.both(verify_others.labels)
+            seen.names[self._database] = labels[0] | labels[1]
+            for shape in (*here.values(), *there.values()):
+                seen.columns.setdefault((self._database, shape.label), set()).update(shape.columns)
+            verdict.not_compared += [
+                f"{self._database}: {one}" for one in gather([self._pair.source.look(verify_others.not_compared)])[0]
+            ]
+            proofs: list[TableProof] = []
+            tables: list[Table] = []
+            for name in sorted(here.keys() | there.keys()):
+                label = ".".join(name)
+                if name[0] == self._names.schema or self._excluded(label):
+                    continue
+                found = self._prepare(name, here.get(name), there.get(name))
+                if isinstance(found, TableProof):
+                    proofs.append(found)
+                else:
+                    tables.append(found)
+            proofs += (
+                self._prove_at_a_cut(tables, verdict) if self._options.method == "cut" else self._prove_live(tables)
             )
+            proofs += self._large_objects()
+            verdict.tables += sorted(proofs, key=lambda one: (one.schema, one.table))
+            verdict.sequences[self._database] = self._sequences()
 
+    def _excluded(self, label: str) -> bool:
+        return comparison.excluded(self._database, label, self._options.exclude)
 
-def settle(reader: Reader, shape: Shape, before: Rows, pending: Sequence[Any], deadline: Deadline) -> Settled:
-    """Decide about the keys ``pending``, whose value on the target was not ``before``, read on the source before a marker."""
-    found = Settled()
-    suspected: dict[Any, int] = {}
-    there: Rows = {}
-    keys = list(pending)
-    while keys:
-        again = verify_table.read_again(reader.source, shape, keys)
-        still = {key for key in keys if before.get(key) == again.get(key)}
-        suspected = {key: suspected.get(key, 0) + 1 for key in still}
-        for key in [key for key, times in suspected.items() if times >= _CONFIRMATIONS]:
-            found.different[key] = (again.get(key), there.get(key))
-        keys = [key for key in keys if key not in found.different]
-        if deadline.passed:
-            found.undecided = len(keys)
-            break
-        before = {key: again[key] for key in keys if key in again}
-        if keys:
-            reader.pass_marker()
-            there = verify_table.read_again(reader.target, shape, keys)
-            keys = [key for key in keys if before.get(key) != there.get(key)]
-    return found
-
-
-def compare(reader: Reader, shape: Shape, chunks: int, settle_timeout: float) -> tuple[int, int, Settled]:
-    """Rows on the source, rows on the target, and what differs."""
-    here, there = reader.both(lambda conn: verify_table.read_chunks(conn, shape, chunks))
-    everything = Settled()
-    deadline = Deadline(settle_timeout)
-    for group in groups(sorted(differing(here, there)), here, there, _ROWS_AT_ONCE):
-        before = verify_table.read_rows(reader.source, shape, chunks, group)
-        reader.pass_marker()
-        after = verify_table.read_rows(reader.target, shape, chunks, group)
-        found = settle(reader, shape, before, differing(before, after), deadline)
-        everything.different.update(found.different)
-        everything.undecided += found.undecided
-    return _total(here), _total(there), everything
-
-
-def _verify_database(
-    source: Endpoint, target: Endpoint, names: Names, database: str, options: Options
-) -> list[TableProof]:
-    source, target = source.at(database), target.at(database)
-    marked, local = threading.Lock(), threading.local()
-    readers: list[Reader] = []
-
-    def start() -> None:
-        local.reader = Reader(source, target, names, marked, options.marker_timeout)
-        readers.append(local.reader)
-
-    first = Reader(source, target, names, marked, options.marker_timeout)
-    readers.append(first)
-    try:
-        here, there = first.both(verify_table.shapes)
-        todo = [
-            name
-            for name in sorted(here.keys() | there.keys())
-            if name[0] != names.schema and not excluded(database, ".".join(name), options.exclude)
+    def _prepare(self, name: TableName, here: Shape | None, there: Shape | None) -> TableProof | Table:
+        """How a table is read, or what is known about it without that."""
+        expected, label = self._options.expected, ".".join(name)
+        if expected.whole(self._database, label):
+            return TableProof(self._database, *name, expected=True)
+        left_out = [
+            column
+            for column in sorted({*(here.columns if here else ()), *(there.columns if there else ())})
+            if expected.column(self._database, label, column)
         ]
-        with ThreadPoolExecutor(max(1, options.parallel), "verify", initializer=start) as pool:
-            return list(
-                pool.map(
-                    lambda name: _prove(local.reader, source, database, here.get(name), there.get(name), options), todo
-                )
-            )
-    finally:
-        for reader in readers:
-            reader.close()
-
-
-def _prove(
-    reader: Reader, source: Endpoint, database: str, here: Shape | None, there: Shape | None, options: Options
-) -> TableProof:
-    shape = here or there
-    if shape is None:
-        raise AssertionError("a table is on one side at least")
-    schema, table = shape.name
-    problem = incomparable(here, there, source.side)
-    if problem:
-        return TableProof(database, schema, table, error=problem)
-    if here is None or there is None:
-        raise AssertionError("incomparable() names a table that one side lacks")
-    try:
+        here, there = without(here, left_out), without(there, left_out)
+        problem = incomparable(here, there, self._source.side)
+        if problem or here is None or there is None:
+            return TableProof(self._database, *name, error=problem, columns_left_out=left_out)
         shape = common(here, there)
-        source_rows, target_rows, found = compare(reader, shape, max(here.chunks, there.chunks), options.settle_timeout)
-    except BlueGreenError as error:
-        return TableProof(database, schema, table, error=f"could not be compared: {error.message}")
-    except psycopg2.Error as error:
-        return TableProof(database, schema, table, error=f"could not be compared: {words(error)}")
-    blue_rows, green_rows = (source_rows, target_rows) if source.side == "blue" else (target_rows, source_rows)
-    undecided = (
-        f"could not be compared: {found.undecided} rows were still in flux after {options.settle_timeout:g} s; run it again "
-        "when less is written, or raise settle_timeout"
-        if found.undecided
-        else None
-    )
-    return TableProof(
-        database,
-        schema,
-        table,
-        blue_rows=blue_rows,
-        green_rows=green_rows,
-        equal=not found.different and undecided is None,
-        differences=describe(shape, found.different, source.side),
-        different=len(found.different),
-        error=undecided,
-    )
+        earlier = self._proved.get((self._database, *name))
+        if earlier is not None and earlier.shape == digest(shape):
+            return TableProof(
+                self._database,
+                *name,
+                blue_rows=earlier.blue_rows,
+                green_rows=earlier.green_rows,
+                equal=True,
+                columns_left_out=left_out,
+                proved_at=earlier.proved_at,
+            )
+        most = self._parallel * _PARTS_PER_SESSION
+        return Table(shape, parts(here, most), parts(there, most), max(here.chunks, there.chunks), left_out)
 
+    def _prove_live(self, tables: Sequence[Table]) -> list[TableProof]:
+        # the large ones first, so that nobody is left alone with one at the end
+        ordered = sorted(tables, key=lambda one: -max(len(one.source_parts), len(one.target_parts)))
+        with ThreadPoolExecutor(self._parallel, "verify-table") as threads:
+            return list(threads.map(self._prove, ordered))
 
-def common(here: Shape, there: Shape) -> Shape:
-    """How both tables are read; a key that is unique on one side only could hide a doubled row on the other."""
-    return here if dict(here.key) == dict(there.key) else replace(here, key={})
+    def _prove_at_a_cut(self, tables: Sequence[Table], verdict: Verdict) -> list[TableProof]:
+        stall = Stall()
+        names = [table.shape.name for table in tables]
+        try:
+            with (
+                cut(self._pair, self._source, names, self._options.lock_timeout, stall) as at,
+                ThreadPoolExecutor(self._parallel, "verify-table") as threads,
+            ):
+                return list(threads.map(partial(self._prove, at=at), tables))
+        except psycopg2.Error as error:
+            problem = f"could not be compared: {words(error)}"
+            return [TableProof(self._database, *name, error=problem) for name in names]
+        finally:
+            verdict.stall_ms = max(verdict.stall_ms or 0.0, round(stall.seconds * 1000, 1))
 
+    def _prove(self, table: Table, at: Moment | None = None) -> TableProof:
+        place = (self._database, *table.shape.name)
+        try:
+            here, there, found = Comparison(self._pair, table, self._options.settle_timeout).run(at)
+        except BlueGreenError as error:
+            return TableProof(*place, error=f"could not be compared: {error.message}", columns_left_out=table.left_out)
+        except psycopg2.Error as error:
+            problem = f"could not be compared: {self._in_time(error)}"
+            return TableProof(*place, error=problem, columns_left_out=table.left_out)
+        proof = TableProof(
+            *place,
+            blue_rows=here if self._source.side == "blue" else there,
+            green_rows=there if self._source.side == "blue" else here,
+            equal=not found.different and not found.undecided,
+            differences=comparison.describe(list(table.shape.key), found.different, *self._sides),
+            different=len(found.different),
+            at_least=found.at_least,
+            error=in_flux(found.undecided, self._options.settle_timeout),
+            columns_left_out=table.left_out,
+        )
+        if proof.equal and self._options.method == "live":
+            self._progress.note(proof, digest(table.shape))
+        return proof
 
-def incomparable(here: Shape | None, there: Shape | None, source_side: str) -> str | None:
-    """Why two tables cannot be compared at all, None when they can."""
-    target_side = "green" if source_side == "blue" else "blue"
-    if here is None or there is None:
-        return f"could not be compared: the table is not on {source_side if here is None else target_side}"
-    if dict(here.columns) != dict(there.columns):
-        return f"could not be compared: {_column_words(here, there, source_side, target_side)}"
-    if not here.logged or not there.logged:
-        return "could not be compared: the table is unlogged, so it is not replicated; name it in exclude if that is as wanted"
-    return None
+    def _in_time(self, error: psycopg2.Error) -> str:
+        try:
+            self._pair.limit.check()
+        except BlueGreenError as over:
+            return over.message
+        return words(error)
 
-
-def describe(shape: Shape, different: Mapping[Any, tuple[int | None, int | None]], source_side: str) -> list[str]:
-    """The first differences in words, by key."""
-    target_side = "green" if source_side == "blue" else "blue"
-    said: list[str] = []
-    for key in sorted(different, key=str)[:MAX_DIFFERENCES]:
-        here, there = different[key]
-        if not shape.key:
-            said.append(f"row with hash {key}: {here or 0} times on {source_side}, {there or 0} times on {target_side}")
-            continue
-        where = ", ".join(f"{column}={value}" for column, value in zip(shape.key, key, strict=True))
-        if here is None or there is None:
-            said.append(f"{where}: only on {target_side if here is None else source_side}")
+    def _large_objects(self) -> list[TableProof]:
+        label = ".".join(verify_others.LARGE_OBJECTS)
+        if self._excluded(label):
+            return []
+        if self._options.expected.whole(self._database, label):
+            return [TableProof(self._database, *verify_others.LARGE_OBJECTS, expected=True)]
+        try:
+            proof = verify_others.large_objects(self._pair.both, self._database, *self._sides)
+        except BlueGreenError as error:
+            problem = error.message
+        except psycopg2.Error as error:
+            problem = self._in_time(error)
         else:
-            said.append(f"{where}: not the same")
-    return said
+            return [proof] if proof else []
+        return [TableProof(self._database, *verify_others.LARGE_OBJECTS, error=f"could not be compared: {problem}")]
 
-
-def _column_words(here: Shape, there: Shape, source_side: str, target_side: str) -> str:
-    for name in sorted({*here.columns, *there.columns}):
-        one, other = here.columns.get(name), there.columns.get(name)
-        if one != other:
-            return f"column {name} is {one or 'missing'} on {source_side} and {other or 'missing'} on {target_side}"
-    return "its columns differ"
-
-
-def _total(chunks: Chunks) -> int:
-    return sum(count for count, _total in chunks.values())
+    def _sequences(self) -> SequenceReport:
+        try:
+            return verify_others.sequences(self._pair.both, self._database, self._options.expected, self._sides[0])
+        except BlueGreenError as error:
+            problem = error.message
+        except psycopg2.Error as error:
+            problem = self._in_time(error)
+        return SequenceReport(0, [f"{self._database}: the sequences could not be compared: {problem}"])

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.comparison import TableProof
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import connect, execute
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Options, TableProof, verify
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Options, verify
 from tests.integration.conftest import ModuleFailed, RunModule
 from tests.integration.postgresql.conftest import Pair, Servers, everything, login, replicated, run, step
 
@@ -56,7 +57,7 @@ def pair(servers: Servers) -> Iterator[Pair]:
 
 def proofs(pair: Pair, **options: Any) -> dict[str, TableProof]:
     found = verify(pair.blue, pair.green, NAMES, ["shop"], Options(**options))
-    return {proof.table: proof for proof in found}
+    return {proof.table: proof for proof in found.tables}
 
 
 @contextmanager

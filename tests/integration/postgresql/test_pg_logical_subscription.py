@@ -115,8 +115,8 @@ def test_a_clone_upgraded_under_load_follows_without_losing_or_doubling_a_write(
         time.sleep(0.3)
         pair = replicated(servers, blue, "pg-load", upgrade=True)
         time.sleep(0.3)
-        running = verify(blue, pair.green, pair.names, ["shop", "second"], Options())
-    still = verify(blue, pair.green, pair.names, ["shop", "second"], Options())
+        running = verify(blue, pair.green, pair.names, ["shop", "second"], Options()).tables
+    still = verify(blue, pair.green, pair.names, ["shop", "second"], Options()).tables
     assert len(shop.acknowledged) > 100
     for writers, database in ((shop, "shop"), (second, "second")):
         found = kept(pair.green, database)

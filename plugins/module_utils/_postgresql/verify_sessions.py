@@ -1,0 +1,258 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""The sessions of a verification: readers on each side, two moments that belong together, and an end to it all.
+
+Everything that is read of one side for one table is of one snapshot, whoever of the sessions reads it. Without that a row that
+moves within the table between two sessions is seen by neither, and a row that the other side lost would not be missed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+try:
+    import psycopg2
+    from psycopg2 import sql
+except ImportError:  # connection.require_driver() says so
+    pass
+
+from .._core.errors import BlueGreenError
+from .._core.names import Names
+from . import marker
+from .catalog import TableName
+from .connection import Endpoint, connect, execute, value
+from .verify_table import open_session
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
+
+T = TypeVar("T")
+
+_MARKER_USE = "verify"
+_CANCEL_EVERY = 0.2
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+class Limit:
+    """The time that a verification may take, 0 for ever; when it is over, whatever runs is cancelled."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._over, self._passed = threading.Event(), threading.Event()
+        self._lock = threading.Lock()
+        self._watched: list[Session] = []
+        self._thread = threading.Thread(target=self._watch, name="verify-limit", daemon=True)
+        if seconds:
+            self._thread.start()
+
+    def watch(self, session: Session) -> None:
+        """Cancel this session too."""
+        with self._lock:
+            self._watched.append(session)
+
+    def check(self) -> None:
+        """Raise :class:`BlueGreenError` when the time is over."""
+        if self._passed.is_set():
+            raise BlueGreenError(
+                f"the verification's timeout of {self._seconds:g} s was over: raise timeout, or let a run go on from this one "
+                "with resume_max_age"
+            )
+
+    def end(self) -> None:
+        """Watch no more."""
+        self._over.set()
+
+    def _watch(self) -> None:
+        if self._over.wait(self._seconds):
+            return
+        self._passed.set()
+        while not self._over.wait(_CANCEL_EVERY):
+            with self._lock:
+                watched = list(self._watched)
+            for session in watched:
+                session.cancel()
+
+
+class Session:
+    """One connection, opened when it is needed, and again when it was lost."""
+
+    def __init__(self, make: Callable[[], Connection], limit: Limit) -> None:
+        self._make, self._limit = make, limit
+        self._conn: Connection | None = None
+        limit.watch(self)
+
+    @property
+    def conn(self) -> Connection:
+        """The connection; raises :class:`BlueGreenError` when there is none, and when the time is over."""
+        self._limit.check()
+        if self._conn is None or self._conn.closed:
+            self._conn = self._make()
+        return self._conn
+
+    def cancel(self) -> None:
+        """End the statement that runs."""
+        conn = self._conn
+        if conn is not None and not conn.closed:
+            try:
+                conn.cancel()
+            except psycopg2.Error:
+                pass  # it ended meanwhile
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._conn is not None:
+            self._conn.close()
+
+
+class Readers:
+    """``size`` sessions on one side, each with a thread of its own."""
+
+    def __init__(self, endpoint: Endpoint, size: int, lock_timeout: float, limit: Limit) -> None:
+        self._endpoint, self._lock_timeout, self._limit = endpoint, lock_timeout, limit
+        self._local = threading.local()
+        self._sessions: list[Session] = []
+        self._threads = ThreadPoolExecutor(size, f"verify-{endpoint.side}")
+
+    def look(self, what: Callable[[Connection], T], snapshot: str | None = None) -> Future[T]:
+        """Let one of the sessions look, at ``snapshot`` when there is one."""
+        return self._threads.submit(self._look, what, snapshot)
+
+    def close(self) -> None:
+        """End the sessions."""
+        self._threads.shutdown(cancel_futures=True)
+        for session in self._sessions:
+            session.close()
+
+    def _look(self, what: Callable[[Connection], T], snapshot: str | None) -> T:
+        session: Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = Session(lambda: open_session(self._endpoint, self._lock_timeout), self._limit)
+            self._local.session = session
+            self._sessions.append(session)
+        if snapshot is None:
+            return what(session.conn)
+        with at_snapshot(session.conn, snapshot) as conn:
+            return what(conn)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A snapshot on each side: the target's holds everything that the source's does."""
+
+    source: str | None = None
+    target: str | None = None
+
+
+class Pair:
+    """Both sides of one database: the readers that all tables share, and the markers, one at a time."""
+
+    def __init__(
+        self,
+        source: Endpoint,
+        target: Endpoint,
+        names: Names,
+        *,
+        size: int,
+        marker_timeout: float,
+        lock_timeout: float,
+        limit: Limit,
+    ) -> None:
+        self.database, self.limit = source.database, limit
+        self._source, self._target, self._lock_timeout = source, target, lock_timeout
+        self._names, self._marker_timeout, self._marked = names, marker_timeout, threading.Lock()
+        self.source = Readers(source, size, lock_timeout, limit)
+        self.target = Readers(target, size, lock_timeout, limit)
+        self._writer = Session(lambda: connect(source), limit)
+        self._seer = Session(lambda: connect(target), limit)
+
+    def close(self) -> None:
+        """End the sessions."""
+        for one in (self.source, self.target, self._writer, self._seer):
+            one.close()
+
+    def session(self, side: str) -> Session:
+        """One more session on ``source`` or ``target``, for its caller to close."""
+        endpoint = self._source if side == "source" else self._target
+        return Session(lambda: open_session(endpoint, self._lock_timeout), self.limit)
+
+    def both(self, what: Callable[[Connection], T]) -> tuple[T, T]:
+        """The same look at source and target, at the same time."""
+        here, there = gather([self.source.look(what), self.target.look(what)])
+        return here, there
+
+    def pass_marker(self, timeout: float | None = None) -> None:
+        """Return when the target has everything that the source had when this was called."""
+        with self._marked:  # one token at a time: a newer one would overwrite it before it was seen
+            marker.pass_through(
+                {self.database: self._writer.conn},
+                {self.database: self._seer.conn},
+                self._names,
+                self._marker_timeout if timeout is None else timeout,
+                _MARKER_USE,
+            )
+
+
+@contextmanager
+def moment(pair: Pair, here: Session, there: Session, table: TableName) -> Iterator[Moment]:
+    """Two snapshots with a marker between them, for as long as the block lasts; no lock that a writer waits for."""
+    with snapshot(here.conn, [table]) as source:
+        found = source()
+        pair.pass_marker()
+        with snapshot(there.conn, [table]) as target:
+            yield Moment(found, target())
+
+
+@contextmanager
+def snapshot(conn: Connection, tables: Sequence[TableName]) -> Iterator[Callable[[], str]]:
+    """A transaction that keeps ``tables`` from being rewritten; what it yields takes its snapshot and returns the name.
+
+    A table that is truncated or rewritten meanwhile would be empty for a snapshot that is older (PostgreSQL manual, 13.6).
+    """
+    execute(conn, _BEGIN)
+    try:
+        lock(conn, tables, "ACCESS SHARE")
+        yield lambda: str(value(conn, "SELECT pg_catalog.pg_export_snapshot()"))
+    finally:
+        rollback(conn)
+
+
+@contextmanager
+def at_snapshot(conn: Connection, name: str) -> Iterator[Connection]:
+    """A transaction that sees what the snapshot ``name`` saw."""
+    execute(conn, _BEGIN)
+    try:
+        execute(conn, "SET TRANSACTION SNAPSHOT %s", (name,))
+        yield conn
+    finally:
+        rollback(conn)
+
+
+def lock(conn: Connection, tables: Sequence[TableName], mode: str) -> None:
+    """Lock tables in the order given, without their children."""
+    if tables:
+        listed = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*table)) for table in tables)
+        execute(conn, sql.SQL("LOCK TABLE {} IN {} MODE").format(listed, sql.SQL(mode)))
+
+
+def rollback(conn: Connection) -> None:
+    """End a transaction, if the connection is still there."""
+    if not conn.closed:
+        try:
+            execute(conn, "ROLLBACK")
+        except psycopg2.Error:
+            conn.close()
+
+
+def gather(futures: Iterable[Future[Any]]) -> list[Any]:
+    """The results of all, or what the first failed one raised; none of them runs any more then."""
+    every = list(futures)
+    wait(every)
+    return [future.result() for future in every]
