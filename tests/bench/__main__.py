@@ -1,13 +1,14 @@
 # Copyright (c) 2026 bluegreen.aws contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m tests.bench switchover --engine aurora_postgresql --runs 10`."""
+"""`python -m tests.bench switchover --engine aurora_postgresql --runs 10`, `.. verify --engine aurora_postgresql`."""
 
 from __future__ import annotations
 
 import argparse
 
-from tests.bench import switchover
+import conftest  # noqa: F401  the search paths of this repository
+from tests.bench import switchover, verify
 
 
 def main() -> int:
@@ -18,7 +19,13 @@ def main() -> int:
     bench.add_argument("--engine", choices=switchover.ENGINES, default=switchover.ENGINES[0])
     bench.add_argument("--runs", type=int, default=10, help="switchovers and rollbacks together")
     bench.add_argument("--rate", type=float, default=switchover.RATE, help="transactions per second")
+    proof = benches.add_parser("verify", help="how fast both sides are compared, beside counting and hashing by hand")
+    proof.add_argument("--engine", choices=verify.ENGINES, default=verify.ENGINES[0])
+    proof.add_argument("--rows", type=int, default=1_000_000)
+    proof.add_argument("--parallel", type=int, default=verify.SESSIONS, help="sessions on each side")
     options = parser.parse_args()
+    if options.bench == "verify":
+        return verify.bench(options.engine, max(1, options.rows), max(1, options.parallel))
     return switchover.bench(options.engine, max(1, options.runs), options.rate)
 
 

@@ -36,12 +36,11 @@ WRITERS = 4
 _BETWEEN = 1.0  # seconds of traffic before each move
 # The module as Ansible runs it, without the controller around it.
 _RUNNER = """\
-import json, sys
+import importlib, json, sys
 import conftest  # the search paths of this repository
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.bluegreen.aws.plugins.modules import bg_switchover
 with patch_module_args(json.load(sys.stdin)):
-    bg_switchover.main()
+    importlib.import_module(f"ansible_collections.bluegreen.aws.plugins.modules.{sys.argv[1]}").main()
 """
 
 
@@ -178,10 +177,12 @@ def options(stage: Stage, state: str) -> dict[str, Any]:
     }
 
 
-def run_module(environment: Mapping[str, str], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the result of one run of bg_switchover in a process of its own. Raises BenchFailed when there is none."""
+def run_module(
+    environment: Mapping[str, str], arguments: Mapping[str, Any], name: str = "bg_switchover"
+) -> dict[str, Any]:
+    """Return the result of one run of a module in a process of its own. Raises BenchFailed when there is none."""
     done = subprocess.run(
-        [sys.executable, "-c", _RUNNER],
+        [sys.executable, "-c", _RUNNER, name],
         input=json.dumps(arguments),
         capture_output=True,
         text=True,
@@ -192,5 +193,5 @@ def run_module(environment: Mapping[str, str], arguments: Mapping[str, Any]) -> 
     try:
         result: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        raise BenchFailed(f"bg_switchover gave no result:\n{done.stdout}\n{done.stderr}") from None
+        raise BenchFailed(f"{name} gave no result:\n{done.stdout}\n{done.stderr}") from None
     return result

@@ -177,11 +177,13 @@ class _Database:
     def verify(self, verdict: Verdict, seen: _Seen) -> None:
         """Add what is found to ``verdict``, and what there is to ``seen``."""
         with closing(self._pair):
+            self._pair.open()
             here, there = self._pair.both(verify_table.shapes)
-            labels = self._pair.both(verify_others.labels)
-            seen.names[self._database] = labels[0] | labels[1]
-            for shape in (*here.values(), *there.values()):
-                seen.columns.setdefault((self._database, shape.label), set()).update(shape.columns)
+            if self._options.expected.declared:
+                labels = self._pair.both(verify_others.labels)
+                seen.names[self._database] = labels[0] | labels[1]
+                for shape in (*here.values(), *there.values()):
+                    seen.columns.setdefault((self._database, shape.label), set()).update(shape.columns)
             verdict.not_compared += [
                 f"{self._database}: {one}" for one in gather([self._pair.source.look(verify_others.not_compared)])[0]
             ]

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -67,7 +66,7 @@ class Comparison:
             sums = self._chunks(Moment())  # a small table is often the same at once, whatever the two moments are
             if sums[0] == sums[1]:
                 return comparison.total(sums[0]), comparison.total(sums[1]), Settled()
-        with closing(self._pair.session("source")) as source, closing(self._pair.session("target")) as target:
+        with self._pair.own() as (source, target):
             return self._live(source, target)
 
     def _live(self, source: Session, target: Session) -> tuple[int, int, Settled]:

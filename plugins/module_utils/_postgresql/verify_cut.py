@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 try:
@@ -50,9 +50,7 @@ def cut(
     cannot be had; nobody waits any more then.
     """
     ordered = sorted(tables)
-    with ExitStack() as stack:
-        here = stack.enter_context(closing(pair.session("source")))
-        there = stack.enter_context(closing(pair.session("target")))
+    with pair.own() as (here, there):
         for attempt in range(1, ATTEMPTS + 1):
             pair.pass_marker()  # the target follows closely, otherwise the writers would wait for that
             with ExitStack() as held:

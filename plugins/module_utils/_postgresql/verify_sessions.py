@@ -87,15 +87,17 @@ class Session:
     def __init__(self, make: Callable[[], Connection], limit: Limit) -> None:
         self._make, self._limit = make, limit
         self._conn: Connection | None = None
+        self._opening = threading.Lock()
         limit.watch(self)
 
     @property
     def conn(self) -> Connection:
         """The connection; raises :class:`BlueGreenError` when there is none, and when the time is over."""
         self._limit.check()
-        if self._conn is None or self._conn.closed:
-            self._conn = self._make()
-        return self._conn
+        with self._opening:
+            if self._conn is None or self._conn.closed:
+                self._conn = self._make()
+            return self._conn
 
     def cancel(self) -> None:
         """End the statement that runs."""
@@ -120,6 +122,8 @@ class Readers:
         self._local = threading.local()
         self._sessions: list[Session] = []
         self._threads = ThreadPoolExecutor(size, f"verify-{endpoint.side}")
+        for _ in range(size):
+            self.look(lambda conn: None)  # opened before they are needed
 
     def look(self, what: Callable[[Connection], T], snapshot: str | None = None) -> Future[T]:
         """Let one of the sessions look, at ``snapshot`` when there is one."""
@@ -172,16 +176,35 @@ class Pair:
         self.target = Readers(target, size, lock_timeout, limit)
         self._writer = Session(lambda: connect(source), limit)
         self._seer = Session(lambda: connect(target), limit)
+        self._idle: list[tuple[Session, Session]] = []
+        self._made: list[Session] = [self._writer, self._seer]
+        self._openers = ThreadPoolExecutor(4, "verify-open")
+
+    def open(self) -> None:
+        """Open in the background what a large table needs; what cannot be opened fails where it is needed."""
+        with self.own() as sessions:
+            for session in (self._writer, self._seer, *sessions):
+                self._openers.submit(getattr, session, "conn")
 
     def close(self) -> None:
         """End the sessions."""
-        for one in (self.source, self.target, self._writer, self._seer):
-            one.close()
+        self._openers.shutdown()
+        for readers in (self.source, self.target):
+            readers.close()
+        for session in self._made:
+            session.close()
 
-    def session(self, side: str) -> Session:
-        """One more session on ``source`` or ``target``, for its caller to close."""
-        endpoint = self._source if side == "source" else self._target
-        return Session(lambda: open_session(endpoint, self._lock_timeout), self.limit)
+    @contextmanager
+    def own(self) -> Iterator[tuple[Session, Session]]:
+        """A session on the source and one on the target that nobody else uses meanwhile."""
+        try:
+            sessions = self._idle.pop()
+        except IndexError:
+            sessions = (self._session(self._source), self._session(self._target))
+        try:
+            yield sessions
+        finally:
+            self._idle.append(sessions)
 
     def both(self, what: Callable[[Connection], T]) -> tuple[T, T]:
         """The same look at source and target, at the same time."""
@@ -198,6 +221,11 @@ class Pair:
                 self._marker_timeout if timeout is None else timeout,
                 _MARKER_USE,
             )
+
+    def _session(self, endpoint: Endpoint) -> Session:
+        session = Session(lambda: open_session(endpoint, self._lock_timeout), self.limit)
+        self._made.append(session)
+        return session
 
 
 @contextmanager

@@ -67,8 +67,9 @@ _BY_TYPE = {
     23: _AS_IS,  # int4
     25: _C,  # text
     26: _AS_IS,  # oid
-    700: _TEXT,  # float4: -0 is 0 for its own hash, and a NaN has several binary forms
-    701: _TEXT,  # float8
+    # -0 is 0 for the own hash of float8, and a NaN has several binary forms
+    700: "pg_catalog.float4send(CASE WHEN t.{0} = 'NaN' THEN 'NaN' ELSE t.{0} END)",  # float4
+    701: "pg_catalog.float8send(CASE WHEN t.{0} = 'NaN' THEN 'NaN' ELSE t.{0} END)",  # float8
     1043: _C,  # varchar
     1082: _AS_IS,  # date
     1114: "pg_catalog.timestamp_send(t.{})",  # as int8

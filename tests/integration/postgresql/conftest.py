@@ -210,6 +210,18 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     started.close()
 
 
+@pytest.fixture(scope="session")
+def proof_pair(servers: Servers) -> Iterator[Pair]:
+    """Blue on 16 and a green on 18 that follows it, for proofs; every test leaves them equal."""
+    from tests.integration.postgresql.proof import NAMES, TABLES  # it builds on this file
+
+    blue = servers.blue()
+    run(blue, *TABLES, database="shop")
+    made = replicated(servers, blue, NAMES.deployment_id, upgrade=True)
+    yield made
+    servers.remove(made.blue, made.green)
+
+
 def hold(endpoint: Endpoint, statement: str, database: str) -> Any:
     """A connection with an open transaction that has run ``statement``; the caller closes it."""
     conn = connect(endpoint.at(database))
