@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 try:
     from psycopg2 import sql
@@ -18,11 +19,14 @@ except ImportError:  # connection.require_driver() says so
 
 from .._core.journal import Journal
 from .._core.names import Names
-from . import catalog, control_record, identity, marker
+from . import catalog, control_record, identity, marker, verify_progress
 from .connection import Endpoint, connected, execute, value
 from .publication import drop_publication, find_publication
 from .slot import drop_slot, logical_slots
 from .subscription import drop_subscription, subscriptions
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
 
 _LOCK_TIMEOUT = 60.0  # seconds to wait for each table whose replica identity is given back
 
@@ -98,13 +102,15 @@ def _forget_record(side: Endpoint, names: Names, journal: Journal) -> None:
             return
         if control_record.others(conn, names.deployment_id):
             if control_record.read(conn, names.deployment_id) is not None:
-                journal.act(
-                    f"forget the control record on {side.side}",
-                    partial(control_record.forget, conn, names.deployment_id),
-                )
+                journal.act(f"forget the control record on {side.side}", partial(_forget, conn, names))
             return
     what = f"drop database {names.control_database} on {side.side}"
     journal.act(what, partial(control_record.drop, side, names))
+
+
+def _forget(conn: Connection, names: Names) -> None:
+    verify_progress.forget(conn, names)
+    control_record.forget(conn, names.deployment_id)
 
 
 def _ours(names: Names, database: str) -> set[str]:

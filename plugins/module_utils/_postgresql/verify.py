@@ -40,11 +40,9 @@ from .verify_comparison import Comparison, Table
 from .verify_cut import Stall, cut
 from .verify_others import SequenceReport
 from .verify_progress import Place, Progress, Proved
-from .verify_rules import common, digest, in_flux, incomparable, parts, without
+from .verify_rules import common, digest, in_flux, incomparable, without
 from .verify_sessions import Limit, Moment, Pair, gather
 from .verify_table import Shape
-
-_PARTS_PER_SESSION = 8
 
 Method = Literal["live", "cut"]
 
@@ -234,12 +232,11 @@ class _Database:
                 columns_left_out=left_out,
                 proved_at=earlier.proved_at,
             )
-        most = self._parallel * _PARTS_PER_SESSION
-        return Table(shape, parts(here, most), parts(there, most), max(here.chunks, there.chunks), left_out)
+        return Table(shape, max(here.estimated_rows, there.estimated_rows), left_out)
 
     def _prove_live(self, tables: Sequence[Table]) -> list[TableProof]:
         # the large ones first, so that nobody is left alone with one at the end
-        ordered = sorted(tables, key=lambda one: -max(len(one.source_parts), len(one.target_parts)))
+        ordered = sorted(tables, key=lambda one: -one.estimated_rows)
         with ThreadPoolExecutor(self._parallel, "verify-table") as threads:
             return list(threads.map(self._prove, ordered))
 

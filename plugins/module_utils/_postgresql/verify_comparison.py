@@ -17,6 +17,7 @@ from .._core import comparison
 from .._core.comparison import Chunks, Rows, Settled
 from .._core.waiting import Deadline
 from . import verify_table
+from .verify_rules import chunks, parts
 from .verify_sessions import Moment, Pair, Session, gather, moment
 from .verify_table import Part, Shape
 
@@ -25,16 +26,15 @@ if TYPE_CHECKING:
 
 _ROWS_AT_ONCE = 200_000  # keys held in memory
 _MOST_PENDING = 20_000
+_PARTS_PER_SESSION = 8
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table that both sides have, ready to be read; ``shape`` is what they have in common."""
+    """A table that both sides have; ``shape`` is what they have in common, ``estimated_rows`` those of the larger one."""
 
     shape: Shape
-    source_parts: Sequence[Part]
-    target_parts: Sequence[Part]
-    chunks: int
+    estimated_rows: int
     left_out: Sequence[str] = ()
 
 
@@ -52,8 +52,13 @@ class Comparison:
     """One table, compared."""
 
     def __init__(self, pair: Pair, table: Table, settle_timeout: float) -> None:
-        self._pair, self._table, self._shape = pair, table, table.shape
+        self._pair, self._shape = pair, table.shape
         self._settle_timeout = settle_timeout
+        sizes = pair.both(partial(verify_table.blocks, name=table.shape.name))
+        self._source_parts, self._target_parts = (
+            parts(table.shape, size, pair.size * _PARTS_PER_SESSION) for size in sizes
+        )
+        self._count = chunks(table.estimated_rows, max(sizes))
 
     def run(self, at: Moment | None) -> tuple[int, int, Settled]:
         """Rows on the source, rows on the target, and what differs; ``at``: one moment of both sides, else live."""
@@ -62,7 +67,7 @@ class Comparison:
             found = comparison.different(pending.before, pending.after, pending.keys)
             found.at_least |= pending.more
             return here, there, found
-        if len(self._table.source_parts) == len(self._table.target_parts) == 1:
+        if len(self._source_parts) == len(self._target_parts) == 1:
             sums = self._chunks(Moment())  # a small table is often the same at once, whatever the two moments are
             if sums[0] == sums[1]:
                 return comparison.total(sums[0]), comparison.total(sums[1]), Settled()
@@ -91,8 +96,8 @@ class Comparison:
     def _look(self, at: Moment) -> tuple[int, int, _Pending]:
         here, there = self._chunks(at)
         pending = _Pending()
-        chunks = sorted(comparison.differing(here, there))
-        for group in comparison.groups(chunks, here, there, _ROWS_AT_ONCE):
+        suspects = sorted(comparison.differing(here, there))
+        for group in comparison.groups(suspects, here, there, _ROWS_AT_ONCE):
             if len(pending.keys) >= _MOST_PENDING:
                 pending.more = True
                 break
@@ -105,7 +110,7 @@ class Comparison:
 
     def _chunks(self, at: Moment) -> tuple[Chunks, Chunks]:
         here, there = self._read(
-            at, lambda part: partial(verify_table.read_chunks, shape=self._shape, chunks=self._table.chunks, part=part)
+            at, lambda part: partial(verify_table.read_chunks, shape=self._shape, chunks=self._count, part=part)
         )
         return comparison.add_chunks(here), comparison.add_chunks(there)
 
@@ -113,7 +118,7 @@ class Comparison:
         here, there = self._read(
             at,
             lambda part: partial(
-                verify_table.read_rows, shape=self._shape, chunks=self._table.chunks, wanted=wanted, part=part
+                verify_table.read_rows, shape=self._shape, chunks=self._count, wanted=wanted, part=part
             ),
         )
         keyed = bool(self._shape.key)
@@ -121,8 +126,8 @@ class Comparison:
 
     def _read(self, at: Moment, read: Callable[[Part], Callable[[Connection], Any]]) -> tuple[list[Any], list[Any]]:
         """What ``read`` finds in every part, on the source and on the target, all at the same time."""
-        source = [self._pair.source.look(read(part), at.source) for part in self._table.source_parts]
-        target = [self._pair.target.look(read(part), at.target) for part in self._table.target_parts]
+        source = [self._pair.source.look(read(part), at.source) for part in self._source_parts]
+        target = [self._pair.target.look(read(part), at.target) for part in self._target_parts]
         found = gather([*source, *target])
         return found[: len(source)], found[len(source) :]
 

@@ -15,14 +15,24 @@ from .._core.comparison import fingerprint, ranges
 from .verify_table import Part, Shape
 
 _LEAST_BLOCKS = 4096  # 32 MB: what one session reads of a table that others read too
+_ROWS_PER_BLOCK = 32  # about
+_ROWS_PER_CHUNK = 1000
+_MAX_CHUNKS = 1 << 16
 OTHER_SIDE = {"blue": "green", "green": "blue"}
 
 
-def parts(shape: Shape, most: int) -> list[Part]:
+def parts(shape: Shape, blocks: int, most: int) -> list[Part]:
     """The ranges of blocks in which a table is read; one where a server would read all of it for each of them."""
     if not shape.fast:
         return [Part()]
-    return [Part(*one) for one in ranges(shape.blocks, _LEAST_BLOCKS, most)]
+    return [Part(*one) for one in ranges(blocks, _LEAST_BLOCKS, most)]
+
+
+def chunks(estimated_rows: int, blocks: int) -> int:
+    """Into how many chunks a table is summed up: a power of two, about a thousand rows each."""
+    # a table that was never analyzed says 0 rows, however large it is
+    wanted = max(1, max(estimated_rows, blocks * _ROWS_PER_BLOCK) // _ROWS_PER_CHUNK)
+    return int(min(_MAX_CHUNKS, 1 << (wanted - 1).bit_length()))
 
 
 def without(shape: Shape | None, columns: Sequence[str]) -> Shape | None:

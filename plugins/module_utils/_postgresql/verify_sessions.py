@@ -169,7 +169,7 @@ class Pair:
         lock_timeout: float,
         limit: Limit,
     ) -> None:
-        self.database, self.limit = source.database, limit
+        self.database, self.limit, self.size = source.database, limit, size
         self._source, self._target, self._lock_timeout = source, target, lock_timeout
         self._names, self._marker_timeout, self._marked = names, marker_timeout, threading.Lock()
         self.source = Readers(source, size, lock_timeout, limit)

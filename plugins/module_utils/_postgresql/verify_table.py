@@ -28,7 +28,7 @@ except ImportError:  # connection.require_driver() says so
 
 from .._core.comparison import Chunks, Rows
 from .catalog import FIRST_USER_OID, TableName
-from .connection import Endpoint, connect, execute, rows
+from .connection import Endpoint, connect, execute, rows, value
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
@@ -51,8 +51,6 @@ SESSION = {
     "transaction_timeout": "0",
 }
 FAST_VERSION = 140000  # hash_record_extended() and scans of ranges of ctid
-_ROWS_PER_CHUNK = 1000
-_MAX_CHUNKS = 1 << 16
 _KEYS_AT_ONCE = 5000
 
 # How a column of a built-in type is hashed. Their oids are the same everywhere (src/include/catalog/pg_type.dat).
@@ -91,7 +89,7 @@ class Shape:
     """What a table needs for being compared.
 
     ``columns`` and ``key``: name -> type, ``key`` empty when there is none. ``oids``: name -> oid of the type; ``same``: key
-    column -> the operator of the key's index. ``blocks``: the size of the file. ``fast``: both servers can hash records.
+    column -> the operator of the key's index. ``fast``: both servers can hash records.
     """
 
     name: TableName
@@ -101,14 +99,7 @@ class Shape:
     estimated_rows: int
     oids: Mapping[str, int]
     same: Mapping[str, str]
-    blocks: int = 0
     fast: bool = True
-
-    @property
-    def chunks(self) -> int:
-        """Into how many parts the table is summed up: a power of two, about a thousand rows each."""
-        wanted = max(1, self.estimated_rows // _ROWS_PER_CHUNK)
-        return int(min(_MAX_CHUNKS, 1 << (wanted - 1).bit_length()))
 
     @property
     def label(self) -> str:
@@ -159,10 +150,7 @@ def shapes(conn: Connection) -> dict[TableName, Shape]:
               JOIN pg_catalog.pg_operator o ON o.oid = m.amopopr
               JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace)
         SELECT n.nspname, c.relname, c.relpersistence = 'p',
-               -- a table that was never analyzed says 0 rows, however large it is
-               greatest(c.reltuples::bigint, coalesce(pg_catalog.pg_relation_size(c.oid), 0) / 256),
-               coalesce(pg_catalog.pg_relation_size(c.oid), 0) / pg_catalog.current_setting('block_size')::int,
-               a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypid::bigint, e.operator
+               greatest(c.reltuples, 0)::bigint, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypid::bigint, e.operator
           FROM pg_catalog.pg_class c
           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
           LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -173,9 +161,9 @@ def shapes(conn: Connection) -> dict[TableName, Shape]:
         (FIRST_USER_OID,),
     )
     columns: dict[TableName, list[tuple[str, str, int, str | None]]] = {}
-    about: dict[TableName, tuple[bool, int, int]] = {}
-    for schema, table, logged, estimate, blocks, *column in found:
-        about[schema, table] = (logged, estimate, blocks)
+    about: dict[TableName, tuple[bool, int]] = {}
+    for schema, table, logged, estimate, *column in found:
+        about[schema, table] = (logged, estimate)
         columns.setdefault((schema, table), [])
         if column[0] is not None:
             columns[schema, table].append((column[0], column[1], column[2], column[3]))
@@ -189,11 +177,19 @@ def shapes(conn: Connection) -> dict[TableName, Shape]:
             estimated_rows=estimate,
             oids={column: oid for column, _kind, oid, _operator in columns[name]},
             same={column: operator for column, _kind, _oid, operator in columns[name] if operator},
-            blocks=blocks,
             fast=fast,
         )
-        for name, (logged, estimate, blocks) in about.items()
+        for name, (logged, estimate) in about.items()
     }
+
+
+def blocks(conn: Connection, name: TableName) -> int:
+    """How many blocks a table has; waits for whoever has locked the table for himself."""
+    statement = (
+        "SELECT pg_catalog.pg_relation_size(format('%%I.%%I', %s::text, %s::text)::regclass)"
+        " / pg_catalog.current_setting('block_size')::int"
+    )
+    return int(value(conn, statement, name))
 
 
 def read_chunks(conn: Connection, shape: Shape, chunks: int, part: Part) -> Chunks:

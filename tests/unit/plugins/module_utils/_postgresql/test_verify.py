@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify_others import unmatched
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify_rules import (
+    chunks,
     common,
     digest,
     incomparable,
@@ -33,7 +34,11 @@ SHAPE = Shape(
 
 @pytest.mark.parametrize(("rows", "parts"), [(0, 1), (999, 1), (1000, 1), (2000, 2), (3000, 4), (10**9, 65536)])
 def test_chunks_are_a_power_of_two_of_about_a_thousand_rows(rows: int, parts: int) -> None:
-    assert replace(SHAPE, estimated_rows=rows).chunks == parts
+    assert chunks(rows, 0) == parts
+
+
+def test_a_table_that_was_never_analyzed_has_chunks_by_its_size() -> None:
+    assert chunks(0, 100_000) > 1000
 
 
 @pytest.mark.parametrize(
@@ -74,14 +79,13 @@ def test_a_key_with_a_column_that_is_left_out_is_none() -> None:
 
 
 def test_an_old_server_reads_a_table_in_one_part() -> None:
-    large = replace(SHAPE, blocks=1_000_000)
-    assert len(parts(large, 16)) == 16
-    assert parts(replace(large, fast=False), 16) == [Part(0, None)]
-    assert parts(SHAPE, 16) == [Part(0, None)]
+    assert len(parts(SHAPE, 1_000_000, 16)) == 16
+    assert parts(replace(SHAPE, fast=False), 1_000_000, 16) == [Part(0, None)]
+    assert parts(SHAPE, 0, 16) == [Part(0, None)]
 
 
 def test_a_proof_counts_for_the_same_columns_and_key_only() -> None:
-    assert digest(SHAPE) == digest(replace(SHAPE, estimated_rows=7, blocks=7))
+    assert digest(SHAPE) == digest(replace(SHAPE, estimated_rows=7))
     others = [replace(SHAPE, key={}), replace(SHAPE, columns={"id": "integer"})]
     assert len({digest(SHAPE), *map(digest, others)}) == 3
 
