@@ -117,7 +117,7 @@ def test_differences_are_found_and_named_and_nothing_else(proof_pair: Pair, monk
 
 @pytest.mark.usefixtures("hashed")
 def test_values_swapped_between_rows_without_a_key_are_found(proof_pair: Pair) -> None:
-    change = "UPDATE swapped_keyless SET a = 3 - a"
+    change = "UPDATE swapped_keyless SET a = 6 - a"
     with on_green(proof_pair, change, undo=(change,)):
         found = proofs(proof_pair)
         assert list(unequal(found)) == ["swapped_keyless"]

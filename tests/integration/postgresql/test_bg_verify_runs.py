@@ -18,6 +18,7 @@ import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.waiting import wait_until
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import (
     verify_cut,
     verify_rules,
@@ -60,6 +61,25 @@ def test_three_faults_under_load_are_found_by_key_without_a_false_alarm_in_twent
         assert sum(written) > RUNS
 
 
+def test_every_part_of_a_table_is_of_the_same_moment(proof_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify_rules, "_LEAST_BLOCKS", 1)
+    read, written = verify_table.read_chunks, threading.Event()
+
+    def write_after_the_first_part(conn: Any, shape: Any, part: Any, **more: Any) -> Any:
+        found = read(conn, shape, part=part, **more)
+        if shape.name[1] == "plain" and not written.is_set():
+            written.set()
+            run(proof_pair.blue, "INSERT INTO plain VALUES (9998, repeat('x', 7000))", database="shop")
+        return found
+
+    monkeypatch.setattr(verify_table, "read_chunks", write_after_the_first_part)
+    try:
+        found = proofs(proof_pair, parallel=1)["plain"]
+    finally:
+        run(proof_pair.blue, "DELETE FROM plain WHERE id = 9998", database="shop")
+    assert (found.equal, found.blue_rows, found.green_rows) == (True, 5000, 5000)
+
+
 def test_a_cut_is_exact_under_load_and_its_stall_is_reported(proof_pair: Pair, run_module: RunModule) -> None:
     with load(proof_pair) as written:
         for _run in range(5):
@@ -100,6 +120,14 @@ def test_a_cut_gives_way_before_the_server_looks_for_a_deadlock(
     waited: list[BaseException] = []
 
     def use_the_other_table_too(conn: Any) -> None:
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareLock' AND relation IS NOT NULL"
+        wait_until(
+            lambda: run(proof_pair.blue, waiting),
+            lambda found: found != [(0,)],
+            timeout=30,
+            delay=0.01,
+            wanted="the cut",
+        )
         try:
             execute(conn, "UPDATE by_index SET b = b")  # locked by the cut, which waits for plain
         except BaseException as error:  # noqa: BLE001  it is told below
@@ -205,6 +233,7 @@ _MORTAL = """\
 import json, os, signal, sys, time
 import conftest  # the search paths of this repository
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.waiting import wait_until
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import verify, verify_progress, verify_table
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint
 verify_progress.WORTH_KEEPING = 0.0
