@@ -124,6 +124,37 @@ green:
   returned: success
   type: dict
   contains: *cluster
+global_databases:
+  description: The global databases that blue and green are members of, under C(blue) and C(green), each null without one.
+  returned: success
+  type: dict
+  contains:
+    blue:
+      description: Blue's.
+      type: dict
+      contains: &global
+        global_cluster_identifier:
+          description: The identifier of the global cluster.
+          type: str
+        global_cluster_arn:
+          description: Its ARN.
+          type: str
+        status:
+          description: Its status.
+          type: str
+        engine_version:
+          description: Its engine version.
+          type: str
+        members:
+          description:
+            - Its members, the primary first, each with C(db_cluster_arn), C(db_cluster_identifier), C(region), C(is_writer),
+              C(write_forwarding) and C(synchronization_status).
+          type: list
+          elements: dict
+    green:
+      description: Green's.
+      type: dict
+      contains: *global
 serving:
   description:
     - The side that accepts writes, V(blue) or V(green).
@@ -172,6 +203,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.clusters import find_green, read_cluster
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.global_clusters import globals_of
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     connection_options,
@@ -187,9 +219,14 @@ def _look(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
     source = module.params["source_db_cluster_identifier"]
     blue = read_cluster(api, source) if source else None
     green = find_green(api, names.deployment_id, module.params["db_cluster_identifier"])
+    of_blue, of_green = globals_of(api, blue.arn if blue else None, green.arn if green else None)
     return {
         "blue": blue.as_dict() if blue else None,
         "green": green.as_dict() if green else None,
+        "global_databases": {
+            "blue": of_blue.as_dict() if of_blue else None,
+            "green": of_green.as_dict() if of_green else None,
+        },
         **_data_plane(module, names),
     }
 

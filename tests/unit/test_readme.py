@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 from botocore import xform_name
 from botocore.session import get_session
@@ -18,7 +19,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._aws import gate_per
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-# The deployment of examples/shop.yml.
+# The deployment of examples/shop.yml, and what the one of examples/shop_global.yml needs besides.
 SHOP = {
     "rds": ("arn:aws:rds:eu-central-1:123456789012",),
     "identity": ("arn:aws:iam::123456789012:role/deployer",),
@@ -32,6 +33,10 @@ SHOP = {
     "used_option_group": ("default*",),
     "role": (),
     "key": (),
+    "world": ("arn:aws:rds::123456789012",),
+    "global_cluster": ("shop-pg18-global",),
+    "primary": ("shop-pg18",),
+    "far": ("arn:aws:rds:eu-west-1:123456789012",),
 }
 LISTED = {need.action for need in permissions.NEEDS}
 # DeleteDBCluster with a final snapshot needs it too (Amazon Aurora User Guide, deleting a DB cluster).
@@ -93,8 +98,9 @@ def test_every_module_is_listed() -> None:
     assert listed == {path.stem for path in ROOT.glob("plugins/modules/[a-z]*.py")}
 
 
-def test_the_example_variables_are_options_of_the_role() -> None:
-    example = yaml.safe_load((ROOT / "examples" / "shop.yml").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ["shop.yml", "shop_global.yml"])
+def test_the_example_variables_are_options_of_the_role(name: str) -> None:
+    example = yaml.safe_load((ROOT / "examples" / name).read_text(encoding="utf-8"))
     spec = yaml.safe_load((ROOT / "roles/aurora_postgresql/meta/argument_specs.yml").read_text(encoding="utf-8"))
     assert set(example) <= set(spec["argument_specs"]["main"]["options"])
 

@@ -20,7 +20,7 @@ from .._core.journal import Journal
 from .._core.names import Names
 from . import clone, tending
 from .api import Api, ApiError
-from .clusters import Cluster, Instance, read_cluster, require_cluster
+from .clusters import Cluster, Instance, cluster_of_instance, read_cluster, require_cluster
 from .ownership import is_ours
 from .parameter_groups import CLUSTER, INSTANCE, Group, Kind, Wish, ensure_group, require_group, wish_for
 from .waiters import DEAD_ENDS, Waits, wait_settled
@@ -30,7 +30,6 @@ Mode = Literal["auto", "new", "resume"]
 _RESTORE = "restore_db_cluster_to_point_in_time"
 _TAKEN = ("DBClusterAlreadyExistsFault",)
 _ROLE_THERE = ("DBClusterRoleAlreadyExists", "DBClusterRoleAlreadyExistsFault")
-_NO_INSTANCE = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
 _INSTANCE_TAKEN = ("DBInstanceAlreadyExists", "DBInstanceAlreadyExistsFault")
 
 
@@ -206,19 +205,12 @@ def _require_relation(blue: Cluster, green: Cluster | None) -> None:
 
 def _require_free(run: _Run, missing: list[clone.Parameters]) -> None:
     for identifier in (instance["DBInstanceIdentifier"] for instance in missing):
-        owner = _cluster_of_instance(run.api, identifier)
+        owner = cluster_of_instance(run.api, identifier)
         if owner not in (None, run.identifier):
             raise BlueGreenError(
                 f"Green needs the instance identifier {identifier}, but an instance with it exists already "
                 f"({owner or 'in no cluster'}): choose another deployment_id, or db_instance_identifier in instances."
             )
-
-
-def _cluster_of_instance(api: Api, identifier: str) -> str | None:
-    """The cluster that an instance belongs to, the empty text for none; None when there is no such instance."""
-    answer = api.find("describe_db_instances", _NO_INSTANCE, DBInstanceIdentifier=identifier)
-    found = (answer or {}).get("DBInstances") or []
-    return str(found[0].get("DBClusterIdentifier") or "") if found else None
 
 
 def _restore(run: _Run, plan: clone.ClonePlan) -> None:

@@ -86,7 +86,7 @@ def plan_clone(blue: Cluster, names: Names, options: CloneOptions, accepted: Col
     return ClonePlan(
         restore={name: value for name, value in restore.items() if name in accepted},
         settings=settings,
-        roles=_roles(blue.description),
+        roles=roles_of(blue.description),
         instances=_instances(blue, names, options),
         differences=tuple(_differences(blue.description)),
     )
@@ -120,7 +120,7 @@ def predicted_settings(plan: ClonePlan, accepted: Collection[str]) -> Parameters
 
 def missing_roles(plan: ClonePlan, green: Description) -> list[tuple[str, str]]:
     """The roles that green does not have yet, whatever state they are in."""
-    return [role for role in plan.roles if role not in _roles(green)]
+    return [role for role in plan.roles if role not in roles_of(green)]
 
 
 def missing_instances(plan: ClonePlan, green: Cluster | None, blue_family: str, green_family: str) -> list[Parameters]:
@@ -163,7 +163,7 @@ def _instances(blue: Cluster, names: Names, options: CloneOptions) -> tuple[Para
     if options.instances == MIRROR:
         wanted = [(instance, None) for instance in blue.instances]
     else:
-        _require_instance_options(options.instances)
+        require_instance_options(options.instances)
         wanted = [(blue.instances[0], item) for item in options.instances] if blue.instances else []
     if not wanted:
         raise BlueGreenError(
@@ -183,23 +183,37 @@ def _instances(blue: Cluster, names: Names, options: CloneOptions) -> tuple[Para
 def _instance(
     names: Names, number: int, like: Instance, item: Mapping[str, Any] | None, options: CloneOptions
 ) -> Parameters:
+    group = options.instance_parameter_group or like.parameter_group
+    tags = {**mirrored_tags(like.tags), **(options.tags or {}), **ownership_tags(names.deployment_id)}
+    return instance_parameters(names.instance(number), options.identifier, like, item, group, tags)
+
+
+def instance_parameters(
+    identifier: str,
+    cluster: str,
+    like: Instance,
+    item: Mapping[str, Any] | None,
+    group: str | None,
+    tags: Mapping[str, str],
+) -> Parameters:
+    """The parameters of CreateDBInstance for an instance like another one; ``item``, if given, says what differs."""
     from_blue = {name: read(like.description) for name, read in _INSTANCE_SETTINGS.items()}
     if item is not None:  # made to measure: where and how soon it fails over is not blue's to say
         from_blue.update(AvailabilityZone=None, PromotionTier=None)
-    tags = {**mirrored_tags(like.tags), **(options.tags or {}), **ownership_tags(names.deployment_id)}
     parameters = {
-        "DBInstanceIdentifier": names.instance(number),
-        "DBClusterIdentifier": options.identifier,
+        "DBInstanceIdentifier": identifier,
+        "DBClusterIdentifier": cluster,
         "Engine": like.description["Engine"],
         **from_blue,
-        "DBParameterGroupName": options.instance_parameter_group or like.parameter_group,
+        "DBParameterGroupName": group,
         **{_INSTANCE_OPTIONS[key]: value for key, value in (item or {}).items() if value is not None},
         "Tags": ansible_dict_to_boto3_tag_list(tags),
     }
     return {name: value for name, value in parameters.items() if value is not None}
 
 
-def _require_instance_options(instances: Any) -> None:
+def require_instance_options(instances: Any) -> None:
+    """Raise :class:`BlueGreenError` unless ``instances`` is a list of dictionaries of the option ``instances``."""
     if not isinstance(instances, Sequence) or isinstance(instances, str):
         raise BlueGreenError(
             f"The option instances must be {MIRROR!r} or a list of dictionaries, but is {instances!r}."
@@ -213,13 +227,16 @@ def _require_instance_options(instances: Any) -> None:
             )
 
 
-def _roles(description: Description) -> tuple[tuple[str, str], ...]:
+def roles_of(description: Description) -> tuple[tuple[str, str], ...]:
+    """The (role ARN, feature) pairs that a cluster is described with."""
     return tuple((role["RoleArn"], role.get("FeatureName") or "") for role in description.get("AssociatedRoles") or [])
 
 
 def _differences(blue: Description) -> list[str]:
     found = {
-        "Blue is a member of a global database, green is not": blue.get("GlobalClusterIdentifier"),
+        "Blue is a member of a global database, green is in none until aurora_global_database makes one": blue.get(
+            "GlobalClusterIdentifier"
+        ),
         "Blue has custom endpoints, green has none": blue.get("CustomEndpoints"),
         "Blue's Data API is on, green's is off": blue.get("HttpEndpointEnabled"),
         "Blue has an activity stream, green has none": blue.get("ActivityStreamStatus") == "started",

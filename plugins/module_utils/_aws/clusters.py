@@ -16,11 +16,12 @@ from ansible_collections.amazon.aws.plugins.module_utils.tagging import boto3_ta
 
 from .._core.errors import BlueGreenError
 from .api import Api
-from .ownership import is_ours
+from .ownership import is_ours, is_secondary
 
 IN_SYNC = "in-sync"
 PENDING_REBOOT = "pending-reboot"
 NO_CLUSTER = ("DBClusterNotFoundFault", "DBClusterNotFound")
+_NO_INSTANCE = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
 
 
 @dataclass(frozen=True)
@@ -152,15 +153,24 @@ def require_cluster(api: Api, identifier: str, role: str) -> Cluster:
 def find_green(api: Api, deployment_id: str, identifier: str | None) -> Cluster | None:
     """Green by its identifier, or else by the ownership tags of the deployment.
 
-    None when there is no such cluster, or when the one that is there belongs to somebody else.
+    None when there is no such cluster, or when the one that is there belongs to somebody else. A secondary cluster of a
+    green in another Region is not green.
     """
     if identifier:
         cluster = read_cluster(api, identifier)
         return cluster if cluster and is_ours(cluster.tags, deployment_id) else None
     for description in api.pages("describe_db_clusters", "DBClusters"):
-        if is_ours(_tags(description), deployment_id):
+        tags = _tags(description)
+        if is_ours(tags, deployment_id) and not is_secondary(tags):
             return read_cluster(api, description["DBClusterIdentifier"])
     return None
+
+
+def cluster_of_instance(api: Api, identifier: str) -> str | None:
+    """The cluster that an instance belongs to, the empty text for none; None when there is no such instance."""
+    answer = api.find("describe_db_instances", _NO_INSTANCE, DBInstanceIdentifier=identifier)
+    found = (answer or {}).get("DBInstances") or []
+    return str(found[0].get("DBClusterIdentifier") or "") if found else None
 
 
 def cluster_of(description: Mapping[str, Any], instances: list[dict[str, Any]]) -> Cluster:

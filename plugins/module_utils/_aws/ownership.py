@@ -15,16 +15,22 @@ _OWNER = f"{PREFIX}owner"
 _DEPLOYMENT = f"{PREFIX}deployment-id"
 _ROLE = f"{PREFIX}role"
 _US = "bluegreen.aws"
+_SECONDARY = "green-secondary"
 
 
-def ownership_tags(deployment_id: str) -> dict[str, str]:
-    """The tags of everything that is made for green: owner, deployment id and role."""
-    return {_OWNER: _US, _DEPLOYMENT: deployment_id, _ROLE: "green"}
+def ownership_tags(deployment_id: str, *, secondary: bool = False) -> dict[str, str]:
+    """The tags of everything that is made for green, or for a secondary of it: owner, deployment id and role."""
+    return {_OWNER: _US, _DEPLOYMENT: deployment_id, _ROLE: _SECONDARY if secondary else "green"}
 
 
 def is_ours(tags: Mapping[str, str], deployment_id: str) -> bool:
     """Whether the tags say that this deployment made the resource."""
     return tags.get(_OWNER) == _US and tags.get(_DEPLOYMENT) == deployment_id
+
+
+def is_secondary(tags: Mapping[str, str]) -> bool:
+    """Whether the tags say that the resource was made for a secondary of a green, in whatever deployment."""
+    return tags.get(_OWNER) == _US and tags.get(_ROLE) == _SECONDARY
 
 
 def mirrored_tags(tags: Mapping[str, str]) -> dict[str, str]:

@@ -64,6 +64,18 @@ GREEN_INSTANCE = Resource("Green", "{rds}:db:{made}")
 GREEN_CLUSTER_GROUP = Resource("Green", "{rds}:cluster-pg:{made}")
 GREEN_GROUP = Resource("Green", "{rds}:pg:{made}")
 GREEN_SNAPSHOT = Resource("Green", "{rds}:cluster-snapshot:{made}")
+# For a green that is a global database: the global cluster, its primary, and the secondaries in the other Regions.
+GLOBAL = Resource("GreenAsGlobalDatabase", "{world}:global-cluster:{global_cluster}")
+PRIMARY = Resource("GreenAsGlobalDatabase", "{rds}:cluster:{primary}")
+FAR_USED_CLUSTER_GROUP = Resource("GiveSecondariesWhatBlueUses", "{far}:cluster-pg:{used_cluster_group}")
+FAR_USED_GROUP = Resource("GiveSecondariesWhatBlueUses", "{far}:pg:{used_group}")
+FAR_USED_SUBNET_GROUP = Resource("GiveSecondariesWhatBlueUses", "{far}:subgrp:{used_subnet_group}")
+FAR_USED_OPTION_GROUP = Resource("GiveSecondariesWhatBlueUses", "{far}:og:{used_option_group}")
+FAR = Resource("GreenInOtherRegions", "{far}:cluster:{made}")
+FAR_INSTANCE = Resource("GreenInOtherRegions", "{far}:db:{made}")
+FAR_CLUSTER_GROUP = Resource("GreenInOtherRegions", "{far}:cluster-pg:{made}")
+FAR_GROUP = Resource("GreenInOtherRegions", "{far}:pg:{made}")
+FAR_SNAPSHOT = Resource("GreenInOtherRegions", "{far}:cluster-snapshot:{made}")
 # Only when blue has them; not part of the policy, which the README says in words.
 ROLE = Resource("", "{role}")
 KEY = Resource("", "{key}")
@@ -90,6 +102,7 @@ _READS = (
     "rds:DescribeEngineDefaultClusterParameters",
     "rds:DescribeEngineDefaultParameters",
     "rds:DescribeEvents",
+    "rds:DescribeGlobalClusters",
     "rds:ListTagsForResource",
 )
 
@@ -104,26 +117,62 @@ NEEDS: tuple[Need, ...] = (
         "rds:RestoreDBClusterToPointInTime",
         (BLUE, USED_CLUSTER_GROUP, USED_SUBNET_GROUP, USED_OPTION_GROUP, GREEN),
     ),
-    Need("create", "rds:CreateDBInstance", (USED_GROUP, USED_SUBNET_GROUP, GREEN, GREEN_INSTANCE)),
-    Need("create", "rds:AddRoleToDBCluster", (GREEN,)),
-    Need("create", "rds:AddTagsToResource", (GREEN, GREEN_INSTANCE, GREEN_CLUSTER_GROUP, GREEN_GROUP)),
+    Need(
+        "create",
+        "rds:CreateDBInstance",
+        (
+            USED_GROUP,
+            USED_SUBNET_GROUP,
+            GREEN,
+            GREEN_INSTANCE,
+            FAR_USED_GROUP,
+            FAR_USED_SUBNET_GROUP,
+            FAR,
+            FAR_INSTANCE,
+        ),
+    ),
+    Need("create", "rds:AddRoleToDBCluster", (GREEN, FAR)),
+    Need(
+        "create",
+        "rds:AddTagsToResource",
+        (
+            GREEN,
+            GREEN_INSTANCE,
+            GREEN_CLUSTER_GROUP,
+            GREEN_GROUP,
+            GLOBAL,
+            FAR,
+            FAR_INSTANCE,
+            FAR_CLUSTER_GROUP,
+            FAR_GROUP,
+        ),
+    ),
     Need("create", "rds:RemoveTagsFromResource", (GREEN, GREEN_INSTANCE)),
-    Need("create", "rds:CreateDBClusterParameterGroup", (GREEN_CLUSTER_GROUP,)),
-    Need("create", "rds:CreateDBParameterGroup", (GREEN_GROUP,)),
-    Need("create", "rds:ModifyDBClusterParameterGroup", (GREEN_CLUSTER_GROUP,)),
-    Need("create", "rds:ModifyDBParameterGroup", (GREEN_GROUP,)),
-    Need("create", "rds:ModifyDBCluster", (USED_CLUSTER_GROUP, USED_OPTION_GROUP, GREEN, GREEN_CLUSTER_GROUP)),
+    Need("create", "rds:CreateDBClusterParameterGroup", (GREEN_CLUSTER_GROUP, FAR_CLUSTER_GROUP)),
+    Need("create", "rds:CreateDBParameterGroup", (GREEN_GROUP, FAR_GROUP)),
+    Need("create", "rds:ModifyDBClusterParameterGroup", (GREEN_CLUSTER_GROUP, FAR_CLUSTER_GROUP)),
+    Need("create", "rds:ModifyDBParameterGroup", (GREEN_GROUP, FAR_GROUP)),
+    Need("create", "rds:ModifyDBCluster", (USED_CLUSTER_GROUP, USED_OPTION_GROUP, GREEN, GREEN_CLUSTER_GROUP, FAR)),
     Need("create", "rds:ModifyDBInstance", (USED_GROUP, GREEN_INSTANCE, GREEN_GROUP)),
-    Need("create", "rds:RebootDBInstance", (GREEN_INSTANCE,)),
+    Need("create", "rds:CreateGlobalCluster", (GLOBAL, PRIMARY)),
+    Need(
+        "create",
+        "rds:CreateDBCluster",
+        (GLOBAL, FAR_USED_CLUSTER_GROUP, FAR_USED_SUBNET_GROUP, FAR_USED_OPTION_GROUP, FAR),
+    ),
+    Need("create", "rds:RebootDBInstance", (GREEN_INSTANCE, FAR_INSTANCE)),
     Need("create", "iam:PassRole", (ROLE,)),
     Need("create", "kms:CreateGrant", (KEY,), certain=False),  # the key's own policy may allow it
     Need("create", "kms:DescribeKey", (KEY,), certain=False),
     # DeleteDBCluster with a final snapshot needs both (Amazon Aurora User Guide, deleting a DB cluster).
-    Need("cleanup", "rds:CreateDBClusterSnapshot", (GREEN, GREEN_SNAPSHOT)),
-    Need("cleanup", "rds:DeleteDBCluster", (GREEN, GREEN_SNAPSHOT)),
-    Need("cleanup", "rds:DeleteDBInstance", (GREEN_INSTANCE,)),
-    Need("cleanup", "rds:DeleteDBClusterParameterGroup", (GREEN_CLUSTER_GROUP,)),
-    Need("cleanup", "rds:DeleteDBParameterGroup", (GREEN_GROUP,)),
+    Need("cleanup", "rds:CreateDBClusterSnapshot", (GREEN, GREEN_SNAPSHOT, FAR, FAR_SNAPSHOT)),
+    Need("cleanup", "rds:DeleteDBCluster", (GREEN, GREEN_SNAPSHOT, FAR, FAR_SNAPSHOT)),
+    Need("cleanup", "rds:RemoveFromGlobalCluster", (GLOBAL, PRIMARY, FAR)),
+    Need("cleanup", "rds:ModifyGlobalCluster", (GLOBAL,)),
+    Need("cleanup", "rds:DeleteGlobalCluster", (GLOBAL,)),
+    Need("cleanup", "rds:DeleteDBInstance", (GREEN_INSTANCE, FAR_INSTANCE)),
+    Need("cleanup", "rds:DeleteDBClusterParameterGroup", (GREEN_CLUSTER_GROUP, FAR_CLUSTER_GROUP)),
+    Need("cleanup", "rds:DeleteDBParameterGroup", (GREEN_GROUP, FAR_GROUP)),
 )
 
 

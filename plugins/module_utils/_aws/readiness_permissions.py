@@ -85,6 +85,7 @@ def scopes(
     """
     rds = blue.arn.rpartition(":cluster:")[0]
     description = blue.description
+    is_global = bool(description.get("GlobalClusterIdentifier"))
     groups = [one.parameter_group for one in blue.instances if one.parameter_group]
     roles = {arn for arn, _feature in plan.roles}
     roles |= {one["MonitoringRoleArn"] for one in plan.instances if one.get("MonitoringRoleArn")}
@@ -96,6 +97,10 @@ def scopes(
         "secret": (),  # the login itself is tried
         "role": tuple(sorted(roles)),
         "key": (key,) if key else (),
+        "world": (re.sub(r":[^:]*:(\d+)$", r"::\1", rds),),  # a global cluster's ARN names no Region
+        "global_cluster": (names.global_cluster,) if is_global else (),
+        "primary": (green,) if is_global else (),
+        "far": (),  # its Regions are not looked at here
     }
     simulated = {
         **shared,

@@ -17,11 +17,11 @@ from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
 from . import tending
-from .api import Api, ApiError
+from .api import Api
 from .clusters import Cluster, read_cluster
 from .ownership import is_ours
 from .parameter_groups import CLUSTER, INSTANCE, Group, delete_group, groups_of
-from .waiters import Waits, wait_for, wait_gone
+from .waiters import Waits, eventually, wait_gone
 
 _DELETING = "deleting"
 _NO_SNAPSHOT = ("DBClusterSnapshotNotFoundFault", "DBClusterSnapshotNotFound")
@@ -41,22 +41,28 @@ class Removal:
     waits: Waits
 
 
-def remove(api: Api, names: Names, removal: Removal, journal: Journal) -> Cluster | None:
+def remove(
+    api: Api, names: Names, removal: Removal, journal: Journal, detach: Callable[[Cluster], bool] | None = None
+) -> Cluster | None:
     """Delete green with its instances and the parameter groups of the deployment; returns green as it was before.
 
-    What is being deleted already is only waited for. Raises :class:`BlueGreenError` before anything is deleted when the
+    ``detach`` is called between the instances and the cluster, for one that is a member of a global cluster, and returns
+    whether the cluster stands by itself now. What is being deleted already is only waited for. Raises :class:`BlueGreenError` before anything is deleted when the
     cluster, or an instance in it, is not the deployment's, when it is protected, or the snapshot's name is taken.
     """
     before = read_cluster(api, removal.identifier)
     if before is not None:
-        _require_removable(api, names, before, removal)
-        _remove_cluster(api, before, removal, journal)
+        require_removable(api, names, before, removal)
+        if detach is None:
+            _require_standalone(before)
+        _remove_cluster(api, before, removal, journal, detach)
     if journal.check_mode or removal.waits.wait or before is None:
-        _remove_groups(api, names, removal.waits, journal)
+        remove_groups(api, names, removal.waits, journal)
     return before
 
 
-def _require_removable(api: Api, names: Names, cluster: Cluster, removal: Removal) -> None:
+def require_removable(api: Api, names: Names, cluster: Cluster, removal: Removal) -> None:
+    """Raise :class:`BlueGreenError` unless the cluster may be deleted as asked for."""
     tending.require_ours(cluster, names.deployment_id, "deleted")
     foreign = [i.identifier for i in cluster.instances if not is_ours(i.tags, names.deployment_id)]
     if foreign:
@@ -76,7 +82,18 @@ def _require_removable(api: Api, names: Names, cluster: Cluster, removal: Remova
         )
 
 
-def _remove_cluster(api: Api, cluster: Cluster, removal: Removal, journal: Journal) -> None:
+def _require_standalone(cluster: Cluster) -> None:
+    member_of = cluster.description.get("GlobalClusterIdentifier")
+    if member_of:
+        raise BlueGreenError(
+            f"The DB cluster {cluster.identifier} should be deleted, but is a member of the global cluster {member_of}: run "
+            "aurora_global_database with state absent first. Nothing was deleted."
+        )
+
+
+def _remove_cluster(
+    api: Api, cluster: Cluster, removal: Removal, journal: Journal, detach: Callable[[Cluster], bool] | None
+) -> None:
     identifier, waits = cluster.identifier, removal.waits
     if cluster.status != _DELETING:
         if cluster.description.get("DeletionProtection"):
@@ -91,6 +108,8 @@ def _remove_cluster(api: Api, cluster: Cluster, removal: Removal, journal: Journ
         left = None if journal.check_mode else read_cluster(api, identifier)
         if left is not None and left.instances:  # only without waiting: the next run goes on from here
             return
+        if detach is not None and not detach(cluster):
+            return
         kept = f" after the snapshot {removal.snapshot}" if removal.snapshot else " without a snapshot"
         journal.act(
             f"delete cluster {identifier}{kept}", lambda: _delete_cluster(api, identifier, removal.snapshot, waits)
@@ -99,7 +118,8 @@ def _remove_cluster(api: Api, cluster: Cluster, removal: Removal, journal: Journ
         wait_gone(api, identifier, waits)
 
 
-def _remove_groups(api: Api, names: Names, waits: Waits, journal: Journal) -> None:
+def remove_groups(api: Api, names: Names, waits: Waits, journal: Journal) -> None:
+    """Delete the parameter groups that the deployment made, in this Region."""
     for group in [*groups_of(api, CLUSTER, names), *groups_of(api, INSTANCE, names)]:
         journal.act(f"delete {group.kind.label} {group.name}", partial(_delete_group, api, group, waits))
 
@@ -112,7 +132,7 @@ def _delete_instance(api: Api, identifier: str, waits: Waits) -> None:
     def delete() -> None:
         api.call("delete_db_instance", DBInstanceIdentifier=identifier, SkipFinalSnapshot=True)
 
-    _eventually(waits, delete, going, _INSTANCE_BUSY, f"the instance {identifier} to let itself be deleted")
+    eventually(waits, delete, going, _INSTANCE_BUSY, f"the instance {identifier} to let itself be deleted")
 
 
 def _delete_cluster(api: Api, identifier: str, snapshot: str | None, waits: Waits) -> None:
@@ -125,37 +145,13 @@ def _delete_cluster(api: Api, identifier: str, snapshot: str | None, waits: Wait
     def delete() -> None:
         api.call("delete_db_cluster", DBClusterIdentifier=identifier, SkipFinalSnapshot=snapshot is None, **last)
 
-    _eventually(waits, delete, going, _CLUSTER_BUSY, f"the DB cluster {identifier} to let itself be deleted")
+    eventually(waits, delete, going, _CLUSTER_BUSY, f"the DB cluster {identifier} to let itself be deleted")
 
 
 def _delete_group(api: Api, group: Group, waits: Waits) -> None:
     # The service goes on counting a cluster as a user of the group for a while after it is gone.
     wanted = f"the {group.kind.label} {group.name} to let itself be deleted"
-    _eventually(waits, lambda: delete_group(api, group), lambda: False, _GROUP_BUSY, wanted)
-
-
-def _eventually(
-    waits: Waits, call: Callable[[], None], going: Callable[[], bool], busy: tuple[str, ...], wanted: str
-) -> None:
-    """Call until it is accepted; a refusal counts as accepted when the resource is going anyway.
-
-    It is going when the answer to an earlier try was lost. A refusal that is not one of ``busy`` passes through.
-    """
-
-    def attempt() -> ApiError | None:
-        try:
-            call()
-        except ApiError as error:
-            if going():
-                return None
-            if error.code not in busy or not waits.wait:
-                raise
-            return error
-        return None
-
-    wait_for(
-        waits, attempt, lambda error: error is None, wanted, lambda error: error.message if error else "it accepted"
-    )
+    eventually(waits, lambda: delete_group(api, group), lambda: False, _GROUP_BUSY, wanted)
 
 
 def _snapshot_exists(api: Api, identifier: str) -> bool:

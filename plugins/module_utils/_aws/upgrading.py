@@ -83,6 +83,8 @@ def upgrade(api: Api, names: Names, target: Target, journal: Journal) -> Upgrade
             return Upgraded(before, cluster, (), (f"Not ready yet, run this again: {cluster.states()}.",))
     versions = _versions(api, cluster.engine)
     hops = plan_upgrade(versions, cluster.version, target.version, target.allow_major)
+    if hops and before is not None:
+        _require_standalone(before, target.version)
     run = _Run(api, names, target, journal, _origins(api, cluster), _named(api, target, versions))
     warnings = list(_uneven(cluster, hops))
     placed: set[Kind] = set()
@@ -99,6 +101,15 @@ def _green(api: Api, names: Names, target: Target, journal: Journal) -> Cluster 
     green = require_cluster(api, target.identifier, "green")
     tending.require_ours(green, names.deployment_id, f"upgraded to {target.version}")
     return green
+
+
+def _require_standalone(green: Cluster, version: str) -> None:
+    member_of = green.description.get("GlobalClusterIdentifier")
+    if member_of:
+        raise BlueGreenError(
+            f"Green {green.identifier} should be upgraded to {version}, but is a member of the global cluster {member_of}, and "
+            "members cannot be upgraded one by one: run aurora_global_database with state absent first."
+        )
 
 
 def _future_clone(api: Api, target: Target) -> Cluster:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from .._core.errors import BlueGreenError
 from .._core.waiting import wait_until
-from .api import Api, Unanswered
+from .api import Api, ApiError, Unanswered
 from .clusters import IN_SYNC, PENDING_REBOOT, Cluster, read_cluster
 
 T = TypeVar("T")
@@ -79,6 +79,30 @@ def wait_for(
     if isinstance(last, Unanswered):
         raise AssertionError("an unanswered call is never done")
     return last
+
+
+def eventually(
+    waits: Waits, call: Callable[[], None], going: Callable[[], bool], busy: tuple[str, ...], wanted: str
+) -> None:
+    """Call until it is accepted; a refusal counts as accepted when the resource is going anyway.
+
+    It is going when the answer to an earlier try was lost. A refusal that is not one of ``busy`` passes through.
+    """
+
+    def attempt() -> ApiError | None:
+        try:
+            call()
+        except ApiError as error:
+            if going():
+                return None
+            if error.code not in busy or not waits.wait:
+                raise
+            return error
+        return None
+
+    wait_for(
+        waits, attempt, lambda error: error is None, wanted, lambda error: error.message if error else "it accepted"
+    )
 
 
 def settled(cluster: Cluster) -> bool:

@@ -58,8 +58,21 @@ class Names:
 
     @property
     def final_snapshot(self) -> str:
-        """The snapshot that is taken before green is deleted."""
+        """The snapshot that is taken before green, or a secondary of it in its own Region, is deleted."""
         return f"{self.deployment_id}-final"
+
+    @property
+    def global_cluster(self) -> str:
+        """The global cluster that is made around green; the identifier is unique in the account, over all Regions."""
+        return f"{self.deployment_id}-global"
+
+    def secondary(self, region: str) -> str:
+        """Green's secondary DB cluster in a Region such as ``eu-west-1``."""
+        return f"{self.deployment_id}-{region}"
+
+    def secondary_instance(self, region: str, number: int) -> str:
+        """A DB instance of green's secondary cluster, ``number`` from 1."""
+        return f"{self.secondary(region)}-{number}"
 
     @property
     def _sql(self) -> str:

@@ -98,6 +98,12 @@ def test_green_is_found_by_its_tags(
     assert find_green(api, "other", None) is None
 
 
+def test_a_secondary_of_a_green_elsewhere_is_not_green(api: Api, stubber: Stubber, green: MakeCluster) -> None:
+    tags = [{"Key": key, "Value": value} for key, value in ownership_tags("shop-pg18", secondary=True).items()]
+    stubber.add_response("describe_db_clusters", {"DBClusters": [green("x", TagList=tags).description]})
+    assert find_green(api, "shop-pg18", None) is None
+
+
 def test_the_writer_is_first_and_its_status_counts(blue: MakeCluster) -> None:
     cluster = blue(readers=2)
     assert [instance.is_writer for instance in cluster.instances] == [True, False, False]

@@ -227,3 +227,21 @@ def test_a_default_group_is_not_named_and_a_custom_one_is_followed(api: Api, stu
     target = Target("shop-pg18", "18.4", True, {}, Waits(timeout=5, delay=0))
     done = upgrade(api, Names.of("shop-pg18"), target, Journal(check_mode=False))
     assert done.green.version == "18.4"
+
+
+def test_a_member_of_a_global_cluster_is_not_upgraded_by_itself(
+    script: Script, run: Callable[[], Any], stubber: Stubber
+) -> None:
+    script.cluster["GlobalClusterIdentifier"] = "shop-pg18-global"
+    script.look()
+    versions = [
+        {
+            "EngineVersion": "16.10",
+            "DBParameterGroupFamily": FAMILY,
+            "ValidUpgradeTarget": [{"EngineVersion": "16.14", "IsMajorVersionUpgrade": False}],
+        },
+        {"EngineVersion": "16.14", "DBParameterGroupFamily": FAMILY},
+    ]
+    stubber.add_response("describe_db_engine_versions", {"DBEngineVersions": versions})
+    with pytest.raises(BlueGreenError, match="is a member of the global cluster shop-pg18-global, and members cannot"):
+        run()
