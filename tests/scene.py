@@ -18,7 +18,7 @@ from psycopg2.extensions import connection as Connection
 from tests.lab import load_schema
 from tests.lab.auditor import Audit, Side, audit
 from tests.lab.gate import Gate
-from tests.lab.lab import Blue, Lab
+from tests.lab.lab import REGION, Blue, Lab
 from tests.lab.load import Load, Target
 from tests.playbook import Playbook
 
@@ -130,8 +130,20 @@ def fingerprint(lab: Lab, blue: Blue) -> dict[str, Any]:
             ),
             "grants": column("SELECT nspname || coalesce(nspacl::text, '') FROM pg_namespace WHERE nspname !~ '^pg_'"),
         }
-    client = lab.client("rds")
-    aws = {
+    return {"sql": sql, "aws": {region: _aws(lab, region) for region in (REGION, *blue.secondaries)}}
+
+
+def _aws(lab: Lab, region: str) -> dict[str, Any]:
+    """What AWS has in one Region."""
+    client = lab.client("rds", region)
+    return {
+        "global clusters": {
+            world["GlobalClusterIdentifier"]: sorted(
+                f"{member['DBClusterArn']} {member.get('GlobalWriteForwardingStatus')}"
+                for member in world["GlobalClusterMembers"]
+            )
+            for world in client.describe_global_clusters()["GlobalClusters"]
+        },
         "clusters": {c["DBClusterIdentifier"]: c["EngineVersion"] for c in client.describe_db_clusters()["DBClusters"]},
         "instances": sorted(i["DBInstanceIdentifier"] for i in client.describe_db_instances()["DBInstances"]),
         "parameter groups": sorted(
@@ -144,7 +156,6 @@ def fingerprint(lab: Lab, blue: Blue) -> dict[str, Any]:
             ]
         ),
     }
-    return {"sql": sql, "aws": aws}
 
 
 @contextmanager

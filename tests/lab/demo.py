@@ -27,6 +27,7 @@ import psycopg2
 
 from tests.lab import demo_leftovers as leftovers
 from tests.lab.auditor import Audit, Key, audit
+from tests.lab.demo_engines import ENGINES, DemoEngine
 from tests.lab.demo_sabotage import SABOTAGES, Sabotage, broken_copy
 from tests.lab.demo_stage import Clock, Stage, set_stage
 from tests.lab.engine import EngineError
@@ -36,7 +37,6 @@ from tests.lab.load_ledger import COMMITTED
 from tests.playbook import NAME, Finished, Playbook
 from tests.scene import fingerprint
 
-ENGINES = ("aurora_postgresql",)
 WRITERS = 4
 MOST_WRITERS = 8  # with those that go round the gate
 RATE = 220.0  # transactions per second of all writers through the gate
@@ -58,6 +58,7 @@ class Demo:
     stage: Stage
     load: Load
     playbook: Playbook
+    engine: DemoEngine
     audits: list[Audit] = field(default_factory=list)
     windows: list[float] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -99,7 +100,19 @@ class Demo:
         if servers != {self.stage.address(serving)}:
             self.problems.append(f"{serving} should serve every writer through the gate, but {servers} did")
             return False
-        return found.clean
+        return found.clean and self._looked(serving)
+
+    def _looked(self, serving: str) -> bool:
+        """Look at what the engine has beside the side that serves; return whether all was well."""
+        acknowledged = {(entry.writer, entry.n) for entry in self.load.entries() if entry.outcome == COMMITTED}
+        wrong = self.engine.look(self.stage, serving, acknowledged)
+        self.problems += wrong
+        if self.stage.blue.secondaries:
+            regions = ", ".join(self.stage.blue.secondaries)
+            self.clock.say(
+                f"  {serving} in {regions}: {len(acknowledged)} acknowledged writes looked for: {wrong or 'all there'}"
+            )
+        return not wrong
 
     def servers_since(self, moment: float) -> set[str | None]:
         """Return the servers that acknowledged something to the writers through the gate since ``moment``."""
@@ -156,7 +169,7 @@ def deployment(demo: Demo) -> tuple[bool, int]:
     return rolled_back, len(left)
 
 
-def sabotaged(demo: Demo, name: str, sabotage: Sabotage) -> int:
+def sabotaged(demo: Demo, engine: str, name: str, sabotage: Sabotage) -> int:
     """Switch over with a broken product and audit; return the exit status of the demo."""
     stage = demo.stage
     demo.phase("create")
@@ -170,7 +183,7 @@ def sabotaged(demo: Demo, name: str, sabotage: Sabotage) -> int:
         raise DemoFailed(f"green should serve after a sabotaged switchover, but {servers} did:\n{moved.output}")
     demo.serve("green", fenced="blue")
     demo.load.stop()
-    prefix = f"demo aurora_postgresql: SABOTAGE={name} ({sabotage.rule}):"
+    prefix = f"demo {engine}: SABOTAGE={name} ({sabotage.rule}):"
     if lost := demo.lost():
         print(f"{prefix} the auditor found {len(lost)} acknowledged writes lost", flush=True)
         return 1
@@ -181,7 +194,7 @@ def sabotaged(demo: Demo, name: str, sabotage: Sabotage) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab.demo", description=__doc__)
-    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
+    parser.add_argument("--engine", choices=list(ENGINES), default=next(iter(ENGINES)))
     parser.add_argument("--sabotage", choices=sorted(SABOTAGES), help="break one rule of the product on purpose")
     parser.add_argument("--own-gate", action="store_true", help="the lab's own gate even where there is a PgBouncer")
     options = parser.parse_args(arguments)
@@ -189,11 +202,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sabotage = SABOTAGES[options.sabotage] if options.sabotage else None
     try:
         with ExitStack() as stack:
-            stage = set_stage(stack, clock, MOST_WRITERS, options.own_gate)
+            engine = ENGINES[options.engine]
+            stage = set_stage(stack, clock, MOST_WRITERS, options.own_gate, engine.regions)
             state = stage.lab.state
-            demo = start(stack, clock, stage, sabotage)
+            demo = start(stack, clock, stage, engine, sabotage)
             if sabotage is not None:
-                return sabotaged(demo, options.sabotage, sabotage)
+                return sabotaged(demo, options.engine, options.sabotage, sabotage)
             rolled_back, left = deployment(demo)
         last = leftovers.once_quiet(state)
     except (DemoFailed, EngineError, GateError, LoadError, psycopg2.Error) as failure:
@@ -212,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if demo.problems else 0
 
 
-def start(stack: ExitStack, clock: Clock, stage: Stage, sabotage: Sabotage | None) -> Demo:
+def start(stack: ExitStack, clock: Clock, stage: Stage, engine: DemoEngine, sabotage: Sabotage | None) -> Demo:
     """Start the writers and prepare the playbook, with a broken copy of the collection for a sabotage."""
     environment = dict(stage.lab.env)
     if sabotage is not None:
@@ -225,7 +239,8 @@ def start(stack: ExitStack, clock: Clock, stage: Stage, sabotage: Sabotage | Non
     clock.say(
         f"writers: {WRITERS} through the gate, {RATE:.0f}/s; round it, with open transactions: {plan.direct_writers}"
     )
-    return Demo(clock, stage, load, Playbook(stage.directory, environment, stage.variables()))
+    variables = {**stage.variables(), **engine.variables}
+    return Demo(clock, stage, load, Playbook(stage.directory, environment, variables), engine)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tests.lab.control_plane.common import filters, page
 from tests.lab.control_plane.errors import ApiError
+from tests.lab.control_plane.global_rules import BURSTABLE
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import Shape
 from tests.lab.engine import EngineVersion
@@ -92,7 +93,7 @@ def describe_orderable(call: Call) -> Shape:
             "SupportsStorageEncryption": True,
             "StorageType": "aurora",
             "SupportsClusters": True,
-            "SupportsGlobalDatabases": True,
+            "SupportsGlobalDatabases": not instance_class.startswith(BURSTABLE),
             "SupportedEngineModes": ["provisioned"],
         }
         for version in call.plane.versions()
