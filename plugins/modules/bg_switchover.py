@@ -193,8 +193,11 @@ options:
     default: require
   sequences:
     description:
-      - V(exact) gives every sequence the value it had, without a gap.
-      - V(margin) carries them ahead by O(sequence_margin) before the window, and inside it only those that went beyond.
+      - V(exact) gives every sequence the value it had, without a gap. All that moved since the preparation are set inside the
+        window.
+      - V(margin) carries them ahead by O(sequence_margin) before the window, and inside it only those that went beyond. A
+        sequence that cycles, or that would not have as many values left again, is carried exactly.
+      - Either way every sequence is looked at behind the fence, and no value is given out twice.
     type: str
     choices: [exact, margin]
     default: exact
@@ -315,6 +318,23 @@ gates:
     position:
       description: V(blue), V(green), V(held), or V(elsewhere) when it leads to neither or to both.
       type: str
+sequences:
+  description: The sequences that the side which was opened took over. Null when none was opened.
+  returned: success
+  type: dict
+  contains:
+    looked_at:
+      description: How many there are, in all databases.
+      type: int
+      sample: 5004
+    carried:
+      description: How many had to be set inside the window.
+      type: int
+      sample: 37
+    ms:
+      description: The milliseconds of the window that this took.
+      type: float
+      sample: 12.3
 actions:
   description: What was done, or in check mode would be done, in order.
   returned: always
@@ -365,6 +385,7 @@ replication:
 """
 
 import signal
+from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
@@ -432,6 +453,7 @@ def _switch(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[st
         "outcome": module.params["state"],
         "window_ms": timeline.window_ms,
         "timeline": timeline.as_list(),
+        "sequences": asdict(target.carried) if target.carried else None,
         **after,
         **({"diff": {"before": before, "after": after}} if module._diff else {}),
     }

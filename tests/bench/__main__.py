@@ -1,18 +1,19 @@
 # Copyright (c) 2026 bluegreen.aws contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m tests.bench switchover --engine aurora_postgresql --runs 10`, `.. verify --engine aurora_postgresql`."""
+"""`python -m tests.bench switchover --engine aurora_postgresql --runs 10`, `.. verify --rows N`, `.. sequences --count N`."""
 
 from __future__ import annotations
 
 import argparse
 
-import conftest  # noqa: F401  the search paths of this repository
-from tests.bench import switchover, verify
+import conftest
+from tests.bench import sequences, switchover, verify
 
 
 def main() -> int:
     """Read the command line and run the benchmark; return its exit status."""
+    conftest.prepare()  # the search paths of this repository
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     benches = parser.add_subparsers(dest="bench", required=True)
     bench = benches.add_parser("switchover", help="the window of a switchover and of a rollback, under write load")
@@ -23,9 +24,14 @@ def main() -> int:
     proof.add_argument("--engine", choices=verify.ENGINES, default=verify.ENGINES[0])
     proof.add_argument("--rows", type=int, default=1_000_000)
     proof.add_argument("--parallel", type=int, default=verify.SESSIONS, help="sessions on each side")
+    carried = benches.add_parser("sequences", help="what thousands of sequences add to the window")
+    carried.add_argument("--count", type=int, default=5004, help="sequences of the larger deployment")
+    carried.add_argument("--runs", type=int, default=6, help="windows of each kind")
     options = parser.parse_args()
     if options.bench == "verify":
         return verify.bench(options.engine, max(1, options.rows), max(1, options.parallel))
+    if options.bench == "sequences":
+        return sequences.bench(max(1, options.count), max(1, options.runs))
     return switchover.bench(options.engine, max(1, options.runs), options.rate)
 
 

@@ -22,3 +22,11 @@ class SideFacts:
     open: bool
     inbound: Replication
     opened_at: str | None
+
+
+@dataclass(frozen=True)
+class TakenOver:
+    """The position at which a side opens, and what there is to say about what replication did not carry."""
+
+    position: str
+    notes: tuple[str, ...] = ()

@@ -29,13 +29,13 @@ except ImportError:  # refused in connection.require_driver()
 from .._core.checks import Check
 from .._core.errors import BlueGreenError
 from .._core.names import Direction, Names
-from .._core.side import Replication, SideFacts
+from .._core.side import Replication, SideFacts, TakenOver
 from .._core.waiting import Deadline
 from . import control_record, marker
-from . import side_sequences as sequences
 from .catalog import choose_databases
 from .connection import Endpoint, connect, connected, value
 from .guardrails import switchover_checks
+from .side_carrier import Carried, Carrier, Look, carry
 from .side_fence import (
     Proof,
     close_databases,
@@ -161,7 +161,9 @@ class PostgreSQLSide:
         self._by_database: dict[str, Connection] = {}
         self._fenced_at: datetime | None = None
         self._proof: Proof | None = None
-        self._glance: dict[str, dict[sequences.Name, int | None]] = {}
+        self._carriers: dict[str, Carrier] = {}
+        self._waited = 0.0  # seconds of the window for looks at the sequences that nothing else took as long as
+        self.carried: Carried | None = None  # the sequences that this side took over
 
     # -- connections
 
@@ -169,6 +171,7 @@ class PostgreSQLSide:
         """Open every connection that the window needs."""
         self._cluster = connect(self.endpoint)
         self._by_database = {database: connect(self.endpoint.at(database)) for database in self._databases}
+        self._carriers = {}
 
     def close(self) -> None:
         """Close the connections."""
@@ -204,14 +207,8 @@ class PostgreSQLSide:
 
     def prepare(self, peer: PostgreSQLSide) -> None:
         """The sequences carried ahead, and their values remembered."""
-        for database, conn in self._by_database.items():
-            self._glance[database] = sequences.glance(conn)
-            target = peer._by_database[database]
-            states = sequences.read(conn, self._glance[database])
-            shapes = sequences.shapes(conn)
-            there = sequences.read(target, [name for name in states if name in sequences.glance(target)])
-            ahead = {name: sequences.ahead(state, shapes[name], self._policy.ahead) for name, state in states.items()}
-            sequences.write(target, {name: ahead[name] for name in there if there[name] != ahead[name]})
+        for carrier in self._carriers_to(peer):
+            carrier.prepare()
 
     def arm(self, peer: PostgreSQLSide) -> None:
         """Slots on ``peer``, then disabled subscriptions here; what is there already is kept."""
@@ -274,8 +271,11 @@ class PostgreSQLSide:
         while True:
             tokens = {database: marker.write(conn, self._names) for database, conn in self._by_database.items()}
             end_of_log = self._next_transaction()
+            # What moves a sequence from here on ends a transaction too, once the values logged ahead (32) are used up.
+            look = Look(self._carriers_to(peer))
             self._wait(peer, tokens, deadline)
             self._proof.result()
+            self._waited += look.result()
             time.sleep(suspicions * _SUSPICION)
             strangers = newcomers(self._conn, self._databases, self._fenced_at, self._pids)
             end_writers(self._conn, self._databases, self._fenced_at, self._pids, deadline)
@@ -288,13 +288,12 @@ class PostgreSQLSide:
                     f"default_transaction_read_only for itself is among these: {named(strangers) or 'none left'}."
                 )
 
-    def take_over(self, peer: PostgreSQLSide) -> str:
+    def take_over(self, peer: PostgreSQLSide) -> TakenOver:
         """The sequences that moved, then the position, committed to the control record before anything can be written."""
-        for database, conn in self._by_database.items():
-            self._take_sequences(peer, database, conn)
+        self.carried = carry(peer._carriers_to(self), peer._waited)
         position = str(value(self._conn, "SELECT pg_catalog.pg_current_wal_insert_lsn()"))
         self._record.commit(self.name, position)
-        return position
+        return TakenOver(position, (str(self.carried),))
 
     def open(self) -> None:
         """Every database in one transaction; sessions that logged in while it was closed would stay read-only and are ended."""
@@ -321,7 +320,8 @@ class PostgreSQLSide:
 
     @property
     def _connections(self) -> list[Connection]:
-        return [conn for conn in (self._cluster, *self._by_database.values()) if conn is not None]
+        helpers = (conn for carrier in self._carriers.values() for conn in carrier.connections)
+        return [conn for conn in (self._cluster, *self._by_database.values(), *helpers) if conn is not None]
 
     @property
     def _direction(self) -> Direction:
@@ -350,19 +350,13 @@ class PostgreSQLSide:
                     )
                 time.sleep(_POLL)
 
-    def _take_sequences(self, peer: PostgreSQLSide, database: str, conn: Connection) -> None:
-        source = peer._by_database[database]
-        names = sequences.changed(peer._glance.get(database, {}), sequences.glance(source))
-        here = sequences.glance(conn)
-        states = {name: state for name, state in sequences.read(source, names).items() if name in here}
-        if self._policy.ahead:
-            shapes, mine = sequences.shapes(conn), sequences.read(conn, states)
-            states = {
-                name: sequences.ahead(state, shapes[name], self._policy.ahead)
-                for name, state in states.items()
-                if sequences.behind(state, mine[name], shapes[name])
+    def _carriers_to(self, peer: PostgreSQLSide) -> list[Carrier]:
+        if not self._carriers:
+            self._carriers = {
+                database: Carrier(conn, self.endpoint.at(database), peer._by_database[database], self._policy.ahead)
+                for database, conn in self._by_database.items()
             }
-        sequences.write(conn, states)
+        return list(self._carriers.values())
 
 
 def _state(found: Sequence[Subscription], slots: set[str], wanted: set[str]) -> Replication:

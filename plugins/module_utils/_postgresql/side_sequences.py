@@ -4,54 +4,65 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Sequences, which logical replication does not carry: ahead of the window with a margin, inside it only what changed.
+"""Sequences, which logical replication does not carry: how they move, and reading and setting them exactly.
 
-``pg_sequences`` is quick, but hides the value of a sequence whose ``is_called`` is false (PostgreSQL manual, 52.21), so those
-are read one by one; one statement over thousands of them plans for seconds, batches of 50 do not.
+``pg_sequences`` and ``pg_sequence_last_value()`` hide the value of a sequence whose ``is_called`` is false (PostgreSQL
+manual, 52.21), so a ``setval(.., false)`` would pass unseen. ``pg_get_sequence_data()`` shows it from version 18 on, at the
+same price. Before that every sequence has to be selected from, in batches: planning one statement over thousands takes
+seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 try:
     from psycopg2 import sql
 except ImportError:  # refused in connection.require_driver()
     pass
 
+from .catalog import FIRST_USER_OID, server_version
 from .connection import rows
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
 
-_BATCH = 50
-_ALL = """
-    SELECT schemaname, sequencename, last_value, increment_by, min_value, max_value, cycle
-    FROM pg_catalog.pg_sequences WHERE schemaname NOT LIKE 'pg\\_%' AND schemaname <> 'information_schema'
+T = TypeVar("T")
+
+_SELECTED = 50  # sequences in one statement that is planned and run once
+_LOCKED = 1000  # sequences in one transaction, which keeps a lock on each until its end
+
+_DESCRIPTIONS = """
+    SELECT c.oid, n.nspname, c.relname, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_sequence AS s ON s.seqrelid = c.oid
+    WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND c.oid >= %s
+"""
+_DATA = """
+    SELECT o.oid, d.last_value, d.is_called
+    FROM unnest(%s::oid[]) AS o (oid), LATERAL pg_catalog.pg_get_sequence_data(o.oid) AS d
+    WHERE d.last_value IS NOT NULL
 """
 
 
-@dataclass(frozen=True)
-class Name:
+class Name(NamedTuple):
     """A sequence's schema and name."""
 
     schema: str
     name: str
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """What setval() takes: the last value and whether nextval() has given it out."""
 
     last_value: int
     is_called: bool
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(NamedTuple):
     """How a sequence moves."""
 
     increment: int
@@ -60,72 +71,125 @@ class Shape:
     cycle: bool
 
 
-def glance(conn: Connection) -> dict[Name, int | None]:
-    """Every sequence with the last value given out, None where the view hides it."""
-    return {Name(schema, name): last for schema, name, last, *_shape in rows(conn, _ALL)}
+class Tolerance(NamedTuple):
+    """The states from which nothing is due: last values, and ``is_called`` when that matters."""
+
+    first: int
+    last: int
+    is_called: bool | None
 
 
-def read(conn: Connection, names: Iterable[Name]) -> dict[Name, State]:
-    """The exact state of the sequences ``names``."""
-    states: dict[Name, State] = {}
-    for batch in _batches(names):
-        parts = [
-            sql.SQL("SELECT {}, {}, last_value, is_called FROM {}").format(
-                sql.Literal(one.schema), sql.Literal(one.name), sql.Identifier(one.schema, one.name)
-            )
-            for one in batch
-        ]
-        for schema, name, last_value, is_called in rows(conn, sql.SQL(" UNION ALL ").join(parts)):
-            states[Name(schema, name)] = State(last_value, is_called)
-    return states
+class Description(NamedTuple):
+    """A sequence without its value."""
 
-
-def write(conn: Connection, states: Mapping[Name, State]) -> None:
-    """Set the sequences to ``states``, in one statement."""
-    if not states:
-        return
-    rows(
-        conn,
-        "SELECT pg_catalog.setval(format('%%I.%%I', x.s, x.n)::regclass, x.v, x.c) "
-        "FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bool[]) AS x (s, n, v, c)",
-        [
-            [one.schema for one in states],
-            [one.name for one in states],
-            [state.last_value for state in states.values()],
-            [state.is_called for state in states.values()],
-        ],
-    )
-
-
-def shapes(conn: Connection) -> dict[Name, Shape]:
-    """How every sequence moves."""
-    return {Name(schema, name): Shape(*shape) for schema, name, _last, *shape in rows(conn, _ALL)}
+    oid: int
+    name: Name
+    shape: Shape
 
 
 def ahead(state: State, shape: Shape, margin: int) -> State:
-    """``state`` moved on by ``margin`` values, never beyond the sequence's own bounds; one that cycles stays."""
+    """``state`` moved on by ``margin`` values.
+
+    One that cycles stays where it is, and one that would not have as many values left again: a margin never brings a
+    sequence near its end.
+    """
     if shape.cycle or margin <= 0:
         return state
-    moved = state.last_value + margin * shape.increment
-    bounded = min(moved, shape.maximum) if shape.increment > 0 else max(moved, shape.minimum)
-    return State(bounded, True)
-
-
-def changed(before: Mapping[Name, int | None], now: Mapping[Name, int | None]) -> list[Name]:
-    """The sequences to read again: those that moved, are new, or hide their value."""
-    return [name for name, last in now.items() if last is None or before.get(name) != last]
+    moved = State(state.last_value + margin * shape.increment, True)
+    return moved if _left(moved, shape) >= margin else state
 
 
 def behind(source: State, target: State, shape: Shape) -> bool:
-    """Whether ``target`` could give out a value again that ``source`` has given out, or a cycle has moved on."""
-    if shape.cycle:
-        return source != target
+    """Whether ``target`` could give out a value that ``source`` has given out."""
     if shape.increment > 0:
         return (source.last_value, source.is_called) > (target.last_value, target.is_called)
     return (-source.last_value, source.is_called) > (-target.last_value, target.is_called)
 
 
-def _batches(names: Iterable[Name]) -> Iterator[Sequence[Name]]:
-    iterator = iter(names)
-    while batch := list(islice(iterator, _BATCH)):
+def before_window(source: State, target: State, shape: Shape, margin: int) -> State | None:
+    """What to set ``target`` to before the window, None when it is far enough ahead of ``source`` already."""
+    return _due(source, target, shape, margin, ahead(source, shape, margin))
+
+
+def in_window(source: State, target: State, shape: Shape, margin: int) -> State | None:
+    """What to set ``target`` to behind the fence, None when it gives out nothing that ``source`` has given out."""
+    return _due(source, target, shape, margin, source)
+
+
+def tolerance(source: State, target: State, shape: Shape, margin: int) -> Tolerance:
+    """How far ``source`` may move on from here before ``target``, which has been set for it, has to be set again."""
+    if ahead(source, shape, margin) == source or not behind(target, source, shape):
+        return Tolerance(source.last_value, source.last_value, source.is_called)
+    first, last = sorted((source.last_value, target.last_value - shape.increment))
+    return Tolerance(first, last, None)
+
+
+def _due(source: State, target: State, shape: Shape, margin: int, least: State) -> State | None:
+    goal = ahead(source, shape, margin)
+    if goal == source:  # carried exactly
+        return None if target == source else source
+    return goal if behind(least, target, shape) or _left(target, shape) < margin else None
+
+
+def _left(state: State, shape: Shape) -> int:
+    """How many values there are up to the bound, negative beyond it."""
+    if shape.increment > 0:
+        return (shape.maximum - state.last_value) // shape.increment
+    return (state.last_value - shape.minimum) // -shape.increment
+
+
+def describe(conn: Connection) -> list[Description]:
+    """Every sequence of the connection's database; other sessions' temporary ones are not."""
+    found = rows(conn, _DESCRIPTIONS, (FIRST_USER_OID,))
+    return [Description(oid, Name(schema, name), Shape(*shape)) for oid, schema, name, *shape in found]
+
+
+def write(conn: Connection, states: Mapping[int, State]) -> None:
+    """Set the sequences, by oid, in one transaction."""
+    if not states:
+        return
+    rows(
+        conn,
+        "SELECT count(pg_catalog.setval(x.o::regclass, x.v, x.c)) FROM unnest(%s::oid[], %s::bigint[], %s::bool[]) AS x (o, v, c)",
+        (
+            list(states),
+            [state.last_value for state in states.values()],
+            [state.is_called for state in states.values()],
+        ),
+    )
+
+
+def has_data_function(conn: Connection) -> bool:
+    """Whether the server has pg_get_sequence_data()."""
+    return server_version(conn) >= 180000
+
+
+def read(conn: Connection, described: Iterable[Description]) -> dict[int, State]:
+    """The exact states of the sequences ``described``, by oid.
+
+    Raises psycopg2's error when one may not be read: a sequence that nobody looked at is never "did not move".
+    """
+    left = {one.oid: one.name for one in described}
+    found: dict[int, State] = {}
+    if has_data_function(conn):
+        for oids in batches(left, _LOCKED):
+            found.update(states(rows(conn, _DATA, (list(oids),))))
+    # What that function leaves out may not be read, which the server says when it is selected from.
+    for names in batches((name for oid, name in left.items() if oid not in found), _SELECTED):
+        selects = [
+            sql.SQL("SELECT tableoid, last_value, is_called FROM {}").format(sql.Identifier(*name)) for name in names
+        ]
+        found.update(states(rows(conn, sql.SQL(" UNION ALL ").join(selects))))
+    return found
+
+
+def states(found: Iterable[tuple[Any, ...]]) -> dict[int, State]:
+    """Rows of oid, last_value and is_called as states by oid."""
+    return {oid: State(last_value, is_called) for oid, last_value, is_called in found}
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
+    """``items`` in lists of ``size``, the last one shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
         yield batch

@@ -176,11 +176,13 @@ class Move:
         self._source.prepare(self._target)
 
     def _open(self, window: Deadline) -> None:
-        position = self._target.take_over(self._source)
+        taken = self._target.take_over(self._source)
+        for note in taken.notes:
+            self._timeline.note(note)
         self._within(window)
         self._opening = True  # from here on a failure leaves open whether clients can write to the target
         self._target.open()
-        self._timeline.note(f"{self._target.name} opened at {position}")
+        self._timeline.note(f"{self._target.name} opened at {taken.position}")
 
     def _within(self, window: Deadline) -> None:
         if window.passed:

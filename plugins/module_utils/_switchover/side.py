@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from .._core.checks import Check
-from .._core.side import SideFacts
+from .._core.side import SideFacts, TakenOver
 from .._core.waiting import Deadline
 
 
@@ -62,8 +62,8 @@ class Side(Protocol):
     def drain(self, peer: Any, deadline: Deadline) -> None:
         """Return when ``peer`` has applied everything written here, and nothing was written here behind the fence."""
 
-    def take_over(self, peer: Any) -> str:
-        """Carry over from ``peer`` what replication does not, commit the position to open at, and return it."""
+    def take_over(self, peer: Any) -> TakenOver:
+        """Carry over from ``peer`` what replication does not, and commit the position to open at."""
 
     def open(self) -> None:
         """Clients can write here, from one instant on."""

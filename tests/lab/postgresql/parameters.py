@@ -181,7 +181,6 @@ NOT_TRANSLATED = frozenset(
         "listen_addresses",
         "maintenance_work_mem",
         "port",
-        "shared_buffers",
         "shared_preload_libraries",
         "ssl",
         "ssl_min_protocol_version",

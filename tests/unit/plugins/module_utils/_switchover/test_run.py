@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.checks import Check, failed
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
-from ansible_collections.bluegreen.aws.plugins.module_utils._core.side import Replication, SideFacts
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.side import Replication, SideFacts, TakenOver
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.waiting import Deadline
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates import Gates, Position
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.run import Limits, Move
@@ -105,10 +105,10 @@ class FakeSide:
         assert not self.open
         self._do("drain")
 
-    def take_over(self, peer: FakeSide) -> str:
+    def take_over(self, peer: FakeSide) -> TakenOver:
         assert not peer.open, "two writers"
         self._do("take_over", opened_at="0/1")
-        return "0/1"
+        return TakenOver("0/1", ("what was carried over",))
 
     def open_(self) -> None:
         self._do("open", open=True)

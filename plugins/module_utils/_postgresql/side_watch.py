@@ -1,0 +1,146 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Which sequences have moved since the preparation, found behind the fence in as little time as possible.
+
+Each one is looked at, exactly: no value that was given out may be missed, whatever jump a ``setval`` made. What can be done
+before is done before: the statements are planned, and know up to which value nothing has to be done, so that they return
+only what is beyond it; the sessions that share the work are connected and have seen every sequence. When sequences were made, dropped or renamed
+since, or when there was no preparation, all of them are read anew: slower, and as exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+try:
+    import psycopg2
+    from psycopg2 import sql
+except ImportError:  # refused in connection.require_driver()
+    pass
+
+from .catalog import FIRST_USER_OID
+from .connection import Endpoint, connect, execute, rows, value
+from .side_sequences import Description, State, Tolerance, batches, describe, has_data_function, read, states
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
+
+_SESSIONS = 4  # at most, per database
+_SHARE = 1500  # sequences from which on one more session takes part
+_BATCH = 200  # sequences in one statement: few round trips, and quick to plan
+
+_FINGERPRINT = """
+    SELECT sum(hashtextextended(c.oid || ' ' || quote_ident(n.nspname) || ' ' || c.relname, 0)::numeric)
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND c.oid >= %s
+"""
+_BEYOND = """
+    SELECT o.oid, d.last_value, d.is_called
+    FROM unnest({}::oid[], {}::bigint[], {}::bigint[], {}::bool[]) AS o (oid, first, last, is_called),
+         LATERAL pg_catalog.pg_get_sequence_data(o.oid) AS d
+    WHERE d.last_value BETWEEN o.first AND o.last IS NOT TRUE OR d.is_called IS DISTINCT FROM coalesce(o.is_called, d.is_called)
+"""
+_SELECT = """
+    SELECT tableoid, last_value, is_called FROM {}
+    WHERE last_value NOT BETWEEN {} AND {} OR is_called <> coalesce({}, is_called)
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A look: how many sequences there are, and the states of those that moved too far, or of all when nothing is known."""
+
+    total: int
+    states: Mapping[int, State]
+    described: Mapping[int, Description]
+
+
+class Watch:
+    """The sequences of one database and the sessions that look at them."""
+
+    def __init__(self, conn: Connection, endpoint: Endpoint) -> None:
+        self._conn, self._endpoint = conn, endpoint
+        self._others: list[Connection] = []
+        self._work: list[tuple[Connection, list[sql.Composable]]] = []
+        self._described: Mapping[int, Description] = {}
+        self._fingerprint: Any = None
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The sessions that share the work, beside the one that was given."""
+        return self._others
+
+    def read(self) -> Seen:
+        """Read every sequence."""
+        described = {one.oid: one for one in describe(self._conn)}
+        return Seen(len(described), read(self._conn, described.values()), described)
+
+    def prepare(self, seen: Seen, tolerances: Mapping[int, Tolerance]) -> None:
+        """Get ready for a look that returns only what is beyond its tolerance; every sequence of ``seen`` has one."""
+        self._described = seen.described
+        while len(self._others) < min(_SESSIONS - 1, len(tolerances) // _SHARE):
+            self._others.append(connect(self._endpoint))
+        sessions = [self._conn, *self._others]
+        work = list(batches(tolerances.items(), _BATCH))
+        self._work = [(conn, self._plan(conn, work[first :: len(sessions)])) for first, conn in enumerate(sessions)]
+        self._fingerprint = self._names()
+
+    def look(self) -> Seen:
+        """Look at every sequence behind the fence; meanwhile nothing else may use the connections."""
+        if self._work:
+            try:
+                found = self._beyond()
+            except psycopg2.ProgrammingError:  # one cannot be read as planned; the server says below if not at all
+                found = None
+            if found is not None:
+                return Seen(len(self._described), found, self._described)
+        return self.read()
+
+    def _names(self) -> Any:
+        return value(self._conn, _FINGERPRINT, (FIRST_USER_OID,))
+
+    def _plan(self, conn: Connection, work: Sequence[Sequence[tuple[int, Tolerance]]]) -> list[sql.Composable]:
+        """Prepare a statement for every batch and run it once, which plans it; returns what runs them."""
+        execute(conn, "DEALLOCATE ALL")
+        planned: list[sql.Composable] = []
+        for number, batch in enumerate(work):
+            name = sql.Identifier(f"sequences_{number}")
+            execute(conn, sql.SQL("PREPARE {} AS {}").format(name, self._statement(conn, batch)))
+            planned.append(sql.SQL("EXECUTE {}").format(name))
+            execute(conn, planned[-1])
+        return planned
+
+    def _statement(self, conn: Connection, batch: Sequence[tuple[int, Tolerance]]) -> sql.Composable:
+        if has_data_function(conn):
+            columns = zip(*((oid, *tolerance) for oid, tolerance in batch), strict=True)
+            return sql.SQL(_BEYOND).format(*(sql.Literal(list(column)) for column in columns))
+        selects = [
+            sql.SQL(_SELECT).format(sql.Identifier(*self._described[oid].name), *map(sql.Literal, tolerance))
+            for oid, tolerance in batch
+        ]
+        return sql.SQL(" UNION ALL ").join(selects)
+
+    def _beyond(self) -> dict[int, State] | None:
+        """The states beyond their tolerance; None when the sequences are not those that were planned for."""
+        (_conn, mine), *others = self._work
+        with ThreadPoolExecutor(len(self._work), thread_name_prefix="sequences") as pool:
+            futures = [pool.submit(_run, conn, statements) for conn, statements in others]
+            same = self._names() == self._fingerprint
+            found = _run(self._conn, mine) if same else {}
+            for future in futures:
+                found.update(future.result())
+        return found if same else None
+
+
+def _run(conn: Connection, statements: Iterable[sql.Composable]) -> dict[int, State]:
+    found: dict[int, State] = {}
+    for statement in statements:
+        found.update(states(rows(conn, statement)))
+    return found
