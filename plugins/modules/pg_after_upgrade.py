@@ -50,7 +50,8 @@ options:
     description:
       - Which materialized views to refresh. One that is not populated stays so.
       - V(when_stale) refreshes those whose tables have changed since the module refreshed them last, or that it has not
-        refreshed yet. A view made from a foreign table is always stale.
+        refreshed yet. One made from a foreign table, or by a function that reads tables, is always stale: nobody counts changes
+        there.
       - Where a unique index allows it a view is refreshed concurrently, which does not keep readers out.
     type: str
     choices: [never, when_stale, always]
@@ -73,13 +74,13 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Tables that lack statistics only after an extension or an index was changed are not foreseen.
+    details: Before green has a control record nothing is foreseen, because replication does not run yet.
   diff_mode:
     support: none
   idempotent:
     support: full
     details: >-
-      O(materialized_views=always) refreshes every time, and so is a view refreshed that is made from a foreign table.
+      O(materialized_views=always) refreshes every time, and so is a view refreshed that is always stale.
 seealso:
   - module: bluegreen.aws.aurora_upgrade
   - module: bluegreen.aws.pg_logical_subscription

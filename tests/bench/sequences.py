@@ -39,7 +39,7 @@ MARGIN = 10000
 _DATABASE = "shop"
 _BUFFERS = "16384"  # 8 kB each; what the lab has otherwise does not hold a page of every sequence, Aurora has gigabytes
 _DRAWN = 20  # sequences in one statement of the client
-_PAUSE = 0.002  # seconds between two of them
+_PAUSE = 0.01  # seconds between two of them
 _BETWEEN = 0.5  # seconds of drawing before each move
 _HEAD = f"{'run':>4}  {'sequences':<9} {'mode':<7} {'window ms':>10} {'looked at':>10} {'carried':>8} {'of window ms':>13} {'twice':>6}"
 

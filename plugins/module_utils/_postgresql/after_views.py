@@ -7,7 +7,8 @@
 """Materialised views: replication carries the tables that they are made from, and leaves them as they were in the clone.
 
 The server does not know whether a view is stale. So what its tables were like when it was refreshed last, their counters
-of changed rows and their files, is kept beside the control record: a view is stale unless they still are.
+of changed rows and their files, is kept beside the control record: a view is stale unless they still are. The server counts
+changes up to a second late; what it counts after a refresh makes the view stale again.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ except ImportError:  # refused in connection.require_driver()
 
 from .._core.names import Names
 from .after_work import Work
+from .catalog import FIRST_USER_OID
 from .connection import Endpoint, connected, execute, rows, value
 
 if TYPE_CHECKING:
@@ -53,13 +55,20 @@ _EDGES = """
       AND d.refobjid <> r.ev_class
     UNION SELECT i.inhparent::bigint, i.inhrelid::bigint FROM pg_catalog.pg_inherits AS i
 """
-# Nobody counts what changes in a foreign table: a view that is made from one is always stale.
 _FINGERPRINTS = """
-    SELECT c.oid::bigint,
-           CASE c.relkind WHEN 'f' THEN pg_catalog.clock_timestamp()::text
-                ELSE concat_ws('/', pg_catalog.pg_relation_filenode(c.oid), pg_catalog.pg_stat_get_tuples_inserted(c.oid),
-                               pg_catalog.pg_stat_get_tuples_updated(c.oid), pg_catalog.pg_stat_get_tuples_deleted(c.oid)) END
-    FROM pg_catalog.pg_class AS c WHERE c.oid = ANY(%s::oid[]) AND c.relkind IN ('r', 'f')
+    SELECT c.oid::bigint, concat_ws('/', pg_catalog.pg_relation_filenode(c.oid), pg_catalog.pg_stat_get_tuples_inserted(c.oid),
+                               pg_catalog.pg_stat_get_tuples_updated(c.oid), pg_catalog.pg_stat_get_tuples_deleted(c.oid))
+    FROM pg_catalog.pg_class AS c WHERE c.oid = ANY(%s::oid[]) AND c.relkind = 'r'
+"""
+# What nobody counts: changes of foreign tables, what functions read, and everything when counting is off.
+_UNCOUNTED = """
+    SELECT c.oid::bigint FROM pg_catalog.pg_class AS c
+    WHERE c.relkind = 'f' OR c.relkind = 'm' AND NOT current_setting('track_counts')::bool
+    UNION SELECT r.ev_class::bigint
+    FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid
+    JOIN pg_catalog.pg_proc AS p ON p.oid = d.refobjid
+    WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+      AND p.provolatile <> 'i' AND p.oid >= %s
 """
 
 
@@ -84,13 +93,18 @@ def materialized_views(
     if not views:
         return
     sources = reached(_edges(conn), views)
+    uncounted = {oid for (oid,) in rows(conn, _UNCOUNTED, (FIRST_USER_OID,))}
     with connected(green.at(names.control_database)) as record:
         known = _known(record, names, database)
         renewed: set[int] = set()
         for view in in_order(views, sources):
             label = f"{view.schema}.{view.name} in {database}"
             made_from = _fingerprint(conn, sources[view.oid])
-            stale = known.get((view.schema, view.name)) != made_from or bool(renewed & sources[view.oid])
+            stale = (
+                known.get((view.schema, view.name)) != made_from
+                or view.oid in uncounted
+                or bool((renewed | uncounted) & sources[view.oid])
+            )
             if not view.populated or not (stale or refresh == "always"):
                 continue
             if not view.mine:

@@ -281,6 +281,17 @@ def test_materialized_views_follow_when_their_tables_changed(green: Green) -> No
     assert green.work("materialized_views", refresh="never") == ([], [])
 
 
+def test_a_view_of_what_nobody_counts_is_always_stale(green: Green) -> None:
+    green.work("materialized_views")
+    green.sql(
+        "CREATE FUNCTION newest() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT max(id) FROM orders'",
+        "CREATE MATERIALIZED VIEW opaque AS SELECT newest() AS id",
+    )
+    for _time in range(2):
+        assert green.work("materialized_views")[0] == ["refresh materialized view public.opaque in shop"]
+    green.sql("DROP MATERIALIZED VIEW opaque", "DROP FUNCTION newest")
+
+
 def test_partitions_count_for_a_view_of_the_whole(green: Green) -> None:
     green.work("materialized_views")
     green.follows("INSERT INTO parted VALUES (900, '2026-06-01')", "SELECT count(*) = 1 FROM parted WHERE id = 900")
