@@ -73,6 +73,7 @@ options:
 extends_documentation_fragment:
   - bluegreen.aws.deployment
   - bluegreen.aws.deployment.connections
+  - bluegreen.aws.deployment.expected_differences
   - bluegreen.aws.deployment.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -180,11 +181,13 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readiness
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.checks import Check
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     connection_options,
     deployment_options,
+    expected_differences_option,
     postgresql_endpoint,
     run,
 )
@@ -201,7 +204,7 @@ def _look(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
     green = postgresql_endpoint(module, "green") if module.params["green"] else None
     intent = Intent(_major(module.params["engine_version"]), module.params["replica_identity"])
     control = _control_plane(module, names)
-    data = _data_plane(module.params["step"], blue, green, names, module.params["databases"], intent)
+    data = _data_plane(module.params, blue, green, names, intent)
     return {
         "checks": [
             *({**check.as_dict(), "plane": "control"} for check in control),
@@ -235,11 +238,12 @@ def _control_plane(module: AnsibleAWSModule, names: Names) -> list[Check]:
 
 
 def _data_plane(
-    step: str, blue: Endpoint, green: Endpoint | None, names: Names, databases: list[str] | None, intent: Intent
+    params: dict[str, Any], blue: Endpoint, green: Endpoint | None, names: Names, intent: Intent
 ) -> list[Check]:
-    if step == "create" or green is None:
-        return create_checks(blue, green, names, databases, intent)
-    return move_checks(blue, green, names, databases)
+    expected = ExpectedDifferences.of(params["expected_differences"])
+    if params["step"] == "create" or green is None:
+        return create_checks(blue, green, names, params["databases"], intent)
+    return move_checks(blue, green, names, params["databases"], expected)
 
 
 def _major(version: str | None) -> int | None:
@@ -270,6 +274,7 @@ def main() -> None:
             "instances": {"type": "raw", "default": "mirror"},
             "databases": {"type": "list", "elements": "str"},
             "replica_identity": {"type": "str", "choices": ["refuse", "full", "index"], "default": "refuse"},
+            "expected_differences": expected_differences_option(),
         },
         required_if=[["step", "switchover", ["green"]]],
         supports_check_mode=True,

@@ -208,6 +208,7 @@ options:
 extends_documentation_fragment:
   - bluegreen.aws.deployment
   - bluegreen.aws.deployment.connections
+  - bluegreen.aws.deployment.expected_differences
   - bluegreen.aws.deployment.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -390,12 +391,14 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     connection_options,
     deployment_options,
+    expected_differences_option,
     postgresql_endpoint,
     run,
     window_api,
@@ -420,6 +423,7 @@ def _sides(module: AnsibleAWSModule, names: Names) -> tuple[PostgreSQLSide, Post
         module.params["databases"],
         SequencePolicy(module.params["sequences"], module.params["sequence_margin"]),
         module.params["replication_ssl_mode"],
+        ExpectedDifferences.of(module.params["expected_differences"]),
     )
 
 
@@ -503,6 +507,7 @@ def main() -> None:
             },
             "sequences": {"type": "str", "choices": ["exact", "margin"], "default": "exact"},
             "sequence_margin": {"type": "int", "default": 10000},
+            "expected_differences": expected_differences_option(),
         },
         supports_check_mode=True,
     )

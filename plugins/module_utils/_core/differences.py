@@ -60,3 +60,7 @@ class ExpectedDifferences:
             one.names(database, label) and (not one.columns or any(fnmatchcase(column, c) for c in one.columns))
             for one in self.declared
         )
+
+
+NONE_DECLARED = ExpectedDifferences()
+"""Both sides are meant to be the same."""

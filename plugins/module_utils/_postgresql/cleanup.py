@@ -19,7 +19,7 @@ except ImportError:  # connection.require_driver() says so
 
 from .._core.journal import Journal
 from .._core.names import Names
-from . import catalog, control_record, identity, marker, verify_progress
+from . import catalog, control_record, drift_baseline, identity, marker, verify_progress
 from .connection import Endpoint, connected, execute, value
 from .publication import drop_publication, find_publication
 from .slot import drop_slot, logical_slots
@@ -110,6 +110,7 @@ def _forget_record(side: Endpoint, names: Names, journal: Journal) -> None:
 
 def _forget(conn: Connection, names: Names) -> None:
     verify_progress.forget(conn, names)
+    drift_baseline.forget(conn, names)
     control_record.forget(conn, names.deployment_id)
 
 

@@ -22,9 +22,19 @@ except ImportError:  # connection.require_driver() says so
     pass
 
 from .._core.checks import Check, failed, ok
+from .._core.differences import NONE_DECLARED, ExpectedDifferences
 from .._core.errors import BlueGreenError, words
 from .._core.names import Direction, Names
-from . import catalog, cluster_rules, estate_rules, schema_rules, server_rules, upgrade_rules
+from . import (
+    catalog,
+    cluster_rules,
+    drift_baseline,
+    drift_look,
+    estate_rules,
+    schema_rules,
+    server_rules,
+    upgrade_rules,
+)
 from .catalog import DatabaseFacts, ServerFacts
 from .connection import Endpoint, connect, connected
 from .identity import Policy
@@ -59,16 +69,31 @@ def create_checks(
     return checks
 
 
-def switchover_checks(source: Endpoint, target: Endpoint, names: Names, databases: Sequence[str] | None) -> list[Check]:
-    """What must hold before traffic moves from ``source`` to ``target``, whichever of them is blue."""
+def switchover_checks(
+    source: Endpoint,
+    target: Endpoint,
+    names: Names,
+    databases: Sequence[str] | None,
+    expected: ExpectedDifferences = NONE_DECLARED,
+) -> list[Check]:
+    """What must hold before traffic moves from ``source`` to ``target``, whichever of them is blue.
+
+    ``expected`` is what was changed on green on purpose.
+    """
     checks = _guarded(source, lambda: _source_checks(source, names, databases))
     checks += _guarded(target, lambda: _target_checks(target, names, databases))
     if not any(check.id.startswith("connection_") and check.status == "failed" for check in checks):
-        checks += _guarded(target, lambda: _comparisons(source, target, names, databases))
+        checks += _guarded(target, lambda: _comparisons(source, target, names, databases, expected))
     return checks
 
 
-def move_checks(blue: Endpoint, green: Endpoint, names: Names, databases: Sequence[str] | None) -> list[Check]:
+def move_checks(
+    blue: Endpoint,
+    green: Endpoint,
+    names: Names,
+    databases: Sequence[str] | None,
+    expected: ExpectedDifferences = NONE_DECLARED,
+) -> list[Check]:
     """:func:`switchover_checks` from the side that replication comes from to the other; from blue when that is not known."""
     back = False
 
@@ -82,7 +107,7 @@ def move_checks(blue: Endpoint, green: Endpoint, names: Names, databases: Sequen
 
     _guarded(blue, look)
     source, target = (green, blue) if back else (blue, green)
-    return switchover_checks(source, target, names, databases)
+    return switchover_checks(source, target, names, databases, expected)
 
 
 def subscriber_checks(
@@ -185,25 +210,36 @@ def _target_checks(target: Endpoint, names: Names, databases: Sequence[str] | No
         return checks
 
 
-def _comparisons(source: Endpoint, target: Endpoint, names: Names, databases: Sequence[str] | None) -> list[Check]:
+def _comparisons(
+    source: Endpoint, target: Endpoint, names: Names, databases: Sequence[str] | None, expected: ExpectedDifferences
+) -> list[Check]:
     direction: Direction = "forward" if target.side == "green" else "reverse"
     checks: list[Check] = []
     with connected(source) as conn:
         chosen = catalog.choose_databases(conn, names, databases)
+    with connected(target) as conn:
+        by_name = {one.name: one for one in subscriptions(conn)}
+    baselines = drift_baseline.look(target if target.side == "green" else source, names)
     for database in chosen:
+        name = names.subscription(direction, database)
+        stopped = name in by_name and not by_name[name].enabled and by_name[name].errors > 0
         with connected(source.at(database)) as here, connected(target.at(database)) as there:
+            drift = drift_look.look(database, (source.side, target.side), here, there, baselines)
+            checks += drift_look.drift_checks(drift, expected, stopped=stopped)
+            checks += drift_look.way_back_check(drift, expected)
+            # What one side does not have at all is told by the drift.
             checks.append(
                 schema_rules.tables_in_step(
                     database,
-                    catalog.published_tables(here, names.publication),
-                    catalog.subscribed_tables(there, names.subscription(direction, database)),
-                    catalog.columns(here),
-                    catalog.columns(there),
+                    catalog.published_tables(here, names.publication) & set(catalog.columns(there)),
+                    catalog.subscribed_tables(there, name),
+                    expected,
                 )
             )
-            checks.append(schema_rules.sequences_in_step(database, catalog.sequences(here), catalog.sequences(there)))
             checks.append(
-                schema_rules.large_objects_in_step(database, catalog.large_objects(here), catalog.large_objects(there))
+                schema_rules.large_objects_in_step(
+                    database, catalog.large_objects(here), catalog.large_objects(there), expected
+                )
             )
             checks.append(
                 schema_rules.publication_complete(database, source.side, find_publication(here, names.publication))

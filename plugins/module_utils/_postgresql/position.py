@@ -20,7 +20,7 @@ except ImportError:  # connection.require_driver() says so
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
-from . import catalog, control_record, lsn
+from . import catalog, control_record, drift_baseline, lsn
 from .catalog import Prepared
 from .connection import Endpoint, connected, execute, value
 from .side_fence import close_databases, end_sessions
@@ -47,7 +47,8 @@ def position(green: Endpoint, state: State, journal: Journal, given: str | None)
     with connected(green) as conn:
         wanted = _wanted(conn, state, fresh, recorded, given)
         if wanted != recorded:
-            journal.act(f"record position {wanted} on green", lambda: _record(green, names, wanted))
+            databases = state.databases
+            journal.act(f"record position {wanted} on green", lambda: _record(green, names, databases, wanted))
         _remove_copies(green, conn, state, journal)
         for one in catalog.prepared_transactions(conn):
             what = f"roll back prepared transaction {one.gid} in {one.database} on green"
@@ -127,9 +128,11 @@ def _usable(state: State, fresh: Sequence[str], wanted: str) -> str:
     return lsn.text(at)
 
 
-def _record(green: Endpoint, names: Names, wanted: str) -> None:
+def _record(green: Endpoint, names: Names, databases: Sequence[str], wanted: str) -> None:
     control_record.ensure(green, names)
+    schemas = drift_baseline.take(green, databases)  # blue's at this very position
     with connected(green.at(names.control_database)) as conn:
+        drift_baseline.commit(conn, names, "blue", schemas, anew=True)
         # A record of an older deployment of this name came with the clone: every field of it is about another copy.
         control_record.commit(
             conn, names.deployment_id, position=wanted, opened_green=None, opened_blue=None, settings={}

@@ -16,7 +16,7 @@ from .._core.checks import require
 from .._core.errors import BlueGreenError, WaitTimeout
 from .._core.journal import Journal
 from .._core.waiting import Deadline
-from . import lsn
+from . import drift_baseline, lsn
 from .connection import Endpoint, connected
 from .guardrails import subscriber_checks
 from .position import close
@@ -47,6 +47,7 @@ def replicate(blue: Endpoint, green: Endpoint, state: State, journal: Journal, *
         require(subscriber_checks(green, state.names, state.databases, "forward"), "replication")
         with connected(green) as conn:
             close(conn, state, journal)
+        _record_schema(green, state, missing, journal)
         _subscribe(blue, green, state, missing, start, journal, ssl_mode)
     for database in stopped:
         name = state.names.subscription("forward", database)
@@ -121,6 +122,20 @@ def _refuse_stopped(found: dict[str, Health], state: State) -> None:
         subscription = state.subscription("forward", database)
         if one.error and subscription is not None and not subscription.enabled:
             raise BlueGreenError(f"Replication of database {database} does not run: {one.error}.")
+
+
+def _record_schema(green: Endpoint, state: State, missing: Sequence[str], journal: Journal) -> None:
+    """Commit green's schema as it is before anything is changed there on purpose; once."""
+    known = {} if state.fresh else drift_baseline.look(green, state.names)
+    wanted = [database for database in missing if ("green", database) not in known]
+    if wanted:
+        journal.act(f"record the schema of {', '.join(wanted)} on green", partial(_take_schema, green, state, wanted))
+
+
+def _take_schema(green: Endpoint, state: State, databases: Sequence[str]) -> None:
+    schemas = drift_baseline.take(green, databases)
+    with connected(green.at(state.names.control_database)) as conn:
+        drift_baseline.commit(conn, state.names, "green", schemas)
 
 
 def _subscribe(

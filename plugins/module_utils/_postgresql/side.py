@@ -27,6 +27,7 @@ except ImportError:  # refused in connection.require_driver()
     pass
 
 from .._core.checks import Check
+from .._core.differences import NONE_DECLARED, ExpectedDifferences
 from .._core.errors import BlueGreenError
 from .._core.names import Direction, Names
 from .._core.side import Replication, SideFacts, TakenOver
@@ -90,13 +91,15 @@ def pair(
     databases: Sequence[str] | None,
     policy: SequencePolicy,
     replication_ssl_mode: str,
+    expected: ExpectedDifferences = NONE_DECLARED,
 ) -> tuple[PostgreSQLSide, PostgreSQLSide]:
     """Blue and green of a deployment, not connected yet; the databases are blue's when none are given."""
     with connected(blue) as conn:
         databases = choose_databases(conn, names, databases)
     record = Record(green, names)
     both = [
-        PostgreSQLSide(endpoint, names, databases, policy, replication_ssl_mode, record) for endpoint in (blue, green)
+        PostgreSQLSide(endpoint, names, databases, policy, replication_ssl_mode, record, expected)
+        for endpoint in (blue, green)
     ]
     return both[0], both[1]
 
@@ -151,12 +154,13 @@ class PostgreSQLSide:
         policy: SequencePolicy,
         replication_ssl_mode: str,
         record: Record,
+        expected: ExpectedDifferences = NONE_DECLARED,
     ) -> None:
         self.name = endpoint.side
         self.endpoint = endpoint
         self._names, self._databases, self._policy = names, list(databases), policy
         self._ssl_mode = replication_ssl_mode
-        self._record = record
+        self._record, self._expected = record, expected
         self._cluster: Connection | None = None
         self._by_database: dict[str, Connection] = {}
         self._fenced_at: datetime | None = None
@@ -197,7 +201,7 @@ class PostgreSQLSide:
 
     def guardrails(self, peer: PostgreSQLSide) -> list[Check]:
         """Read-only checks before traffic moves from here to ``peer``."""
-        return switchover_checks(self.endpoint, peer.endpoint, self._names, self._databases)
+        return switchover_checks(self.endpoint, peer.endpoint, self._names, self._databases, self._expected)
 
     def lag(self, peer: PostgreSQLSide, limit: float) -> float:
         """Seconds for a marker to pass from here to ``peer``."""

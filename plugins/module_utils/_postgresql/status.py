@@ -247,7 +247,7 @@ def _drift(publisher: Endpoint, subscriber: Endpoint, names: Names, direction: D
         if not published:
             return f"nothing is published by {names.publication}"
         subscribed = catalog.subscribed_tables(there, names.subscription(direction, database))
-        check = tables_in_step(database, published, subscribed, {}, {})
+        check = tables_in_step(database, published, subscribed)
     return None if check.status == "ok" else f"{check.evidence}; {check.remedy}"
 
 

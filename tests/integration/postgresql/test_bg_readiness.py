@@ -132,9 +132,19 @@ def test_a_stopped_subscription_is_not_ready(pair: Pair) -> None:
 @pytest.mark.parametrize(
     ("broken", "mended", "check_id", "evidence"),
     [
-        ("CREATE TABLE late (a int PRIMARY KEY)", "DROP TABLE late", "tables_in_step_shop", "public.late"),
-        ("ALTER TABLE orders ADD note text", "ALTER TABLE orders DROP note", "tables_in_step_shop", "public.orders"),
-        ("CREATE SEQUENCE more", "DROP SEQUENCE more", "sequences_in_step_shop", "public.more"),
+        (
+            "CREATE TABLE late (a int PRIMARY KEY)",
+            "DROP TABLE late",
+            "schema_in_step_shop",
+            "table public.late was created",
+        ),
+        (
+            "ALTER TABLE orders ADD note text",
+            "ALTER TABLE orders DROP note",
+            "schema_in_step_shop",
+            "column public.orders.note was created",
+        ),
+        ("CREATE SEQUENCE more", "DROP SEQUENCE more", "schema_in_step_shop", "sequence public.more was created"),
         ("SELECT lo_create(4711)", "SELECT lo_unlink(4711)", "large_objects_in_step_shop", "1 on the one side and 0"),
         (
             "ALTER ROLE shop_admin IN DATABASE shop SET default_transaction_read_only = off",
