@@ -123,7 +123,9 @@ def _judged(check_id: str, drift: Drift, change: Change, expected: ExpectedDiffe
         return []
     if declared:
         why = "it is declared, but replication stops at the first row that comes for it"
-        verdict = failed if change.name.kind == "column" else warning
+        if change.what == "recreated":
+            why = "it is declared, but its rows are not the same any more"
+        verdict = warning if change.name.kind == "table" and change.what == "created" else failed
         return [verdict(check_id, f"{where}; {why}", _remedy(drift, change), _DOCS)]
     because = "; replication has stopped because of it" if stopped and stops(change) else ""
     return [failed(check_id, f"{where}{because}", _remedy(drift, change), _DOCS)]

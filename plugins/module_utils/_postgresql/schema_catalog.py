@@ -105,6 +105,11 @@ def read_schema(conn: Connection) -> Schema:
     return found
 
 
+def digests(schema: Schema) -> dict[str, str]:
+    """Every object's digest by its name's key: equal on two servers that have the same schema."""
+    return {key: one.digest for key, one in schema.items()}
+
+
 def fingerprints(schema: Schema) -> dict[str, str]:
     """Every object's fingerprint by its name's key."""
     return {key: one.fingerprint for key, one in schema.items()}
