@@ -31,17 +31,20 @@ options:
       - V(stopped) stops the subscriptions where they are. Blue keeps its log for them, which takes storage.
       - V(absent) removes everything that replication made, in both directions and on the sides that are given. Whether a
         side is closed for writers stays as it is.
+      - V(detached) makes a clone of green, given as O(green), a database of its own that clients can write to. It takes the
+        copied subscriptions, slots, prepared transactions and the control record from it, without a word to blue. The clone
+        must have been started with C(max_logical_replication_workers = 0).
     type: str
-    choices: [prepared, positioned, running, stopped, absent]
+    choices: [prepared, positioned, running, stopped, absent, detached]
     default: running
   blue:
     description:
       - The connection to blue, the cluster that serves production now.
-      - Needed for every state but V(state=absent).
+      - Needed for every state but V(state=absent) and V(state=detached).
   green:
     description:
       - The connection to green, the copy that will serve production next.
-      - Needed for V(state=positioned), V(state=running) and V(state=stopped). Give it for V(state=prepared) too as soon as
+      - Needed for V(state=positioned), V(state=running), V(state=stopped) and V(state=detached). Give it for V(state=prepared) too as soon as
         green exists.
       - Blue's endpoint must be reachable from green's server and the other way round.
   databases:
@@ -87,6 +90,19 @@ options:
     type: str
     choices: [refuse, full, index]
     default: refuse
+  drift:
+    description:
+      - What O(state=running) does about a schema that was changed on blue after the clone, which is not replicated.
+      - V(refuse) fails when replication stops or leaves rows out because of it, each change being named. Whatever else was
+        changed stops the switchover only.
+      - V(apply) makes the same changes on green, as far as they follow from the catalog. These are new and dropped tables and
+        partitions (the rows of new ones are copied), columns, indexes, constraints, sequences, views, functions, triggers and
+        schemas, defaults, C(NOT NULL), wider types and values of an enum. It fails for everything else, before anything is
+        changed, and says what to do by hand.
+      - What is declared in O(expected_differences) is left alone.
+    type: str
+    choices: [refuse, apply]
+    default: refuse
   wait:
     description: Whether O(state=running) waits until every database replicates and the lag is below O(max_lag).
   wait_timeout:
@@ -99,6 +115,7 @@ extends_documentation_fragment:
   - bluegreen.aws.deployment
   - bluegreen.aws.deployment.wait
   - bluegreen.aws.deployment.connections
+  - bluegreen.aws.deployment.expected_differences
   - bluegreen.aws.deployment.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -187,8 +204,33 @@ replication:
       type: dict
 serving:
   description: Which side is open for writers, V(blue), V(green) or V(unknown).
-  returned: success, unless O(state=absent)
+  returned: success, unless O(state=absent) or O(state=detached)
   type: str
+drift:
+  description: What was changed on blue since the clone, or on green on purpose.
+  returned: when O(state=running) failed because of it
+  type: list
+  elements: dict
+  contains:
+    database:
+      description: The database.
+      type: str
+    kind:
+      description: The kind of object.
+      type: str
+    object:
+      description: The object with its schema, and its table when it is a part of one.
+      type: str
+    change:
+      description: C(created), C(altered), C(dropped), or C(recreated) when it was dropped and created again.
+      type: str
+    side:
+      description: Where it was changed.
+      type: str
+    statements:
+      description: What makes the same on green. Empty when that does not follow from the catalog.
+      type: list
+      elements: str
 msg:
   description: Why nothing was done.
   returned: when the traffic has moved to green already
@@ -230,11 +272,13 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     connection_options,
     deployment_options,
+    expected_differences_option,
     postgresql_endpoint,
     run,
     wait_options,
@@ -255,6 +299,8 @@ def _request(params: dict[str, Any]) -> Request:
         wait_delay=params["wait_delay"],
         slot_timeout=params["slot_timeout"],
         replica_identity=params["replica_identity"],
+        drift=params["drift"],
+        expected=ExpectedDifferences.of(params["expected_differences"]),
     )
 
 
@@ -280,7 +326,7 @@ def main() -> None:
             **deployment_options(),
             "state": {
                 "type": "str",
-                "choices": ["prepared", "positioned", "running", "stopped", "absent"],
+                "choices": ["prepared", "positioned", "running", "stopped", "absent", "detached"],
                 "default": "running",
             },
             "blue": connection_options(),
@@ -295,6 +341,8 @@ def main() -> None:
             "max_lag": {"type": "float"},
             "slot_timeout": {"type": "int", "default": 60},
             "replica_identity": {"type": "str", "choices": ["refuse", "full", "index"], "default": "refuse"},
+            "drift": {"type": "str", "choices": ["refuse", "apply"], "default": "refuse"},
+            "expected_differences": expected_differences_option(),
             **wait_options(600, 1.0),
         },
         supports_check_mode=True,

@@ -19,7 +19,7 @@ except ImportError:  # connection.require_driver() says so
 
 from .._core.journal import Journal
 from .._core.names import Names
-from . import catalog, control_record, drift_baseline, identity, marker, verify_progress
+from . import catalog, control_record, drift_baseline, drift_copy, identity, marker, verify_progress
 from .connection import Endpoint, connected, execute, value
 from .publication import drop_publication, find_publication
 from .slot import drop_slot, logical_slots
@@ -78,6 +78,9 @@ def _clean_database(side: Endpoint, database: str, names: Names, journal: Journa
             )
         # Not before the publication is gone: UPDATE and DELETE would fail.
         identity.take_back(conn, names, side.side, journal, timeout=_LOCK_TIMEOUT)
+        if side.side == "blue" and drift_copy.granted(conn, names):
+            what = f"let {names.replication_role} read nothing in {database} on {side.side} any more"
+            journal.act(what, partial(drift_copy.take_back, conn, names))
         if not marker.exists(conn, names):
             return
         mine, others = marker.count(conn, names)

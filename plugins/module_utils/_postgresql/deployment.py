@@ -9,19 +9,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from .._core.differences import NONE_DECLARED, ExpectedDifferences
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
-from . import cleanup, identity
+from . import cleanup, drift_apply, drift_copy, identity
 from .connection import Endpoint
+from .detach import detach
 from .identity import Change, Policy
 from .position import position
 from .prepare import prepare
 from .replicate import replicate, stop, wait_running
 from .status import State, observe, report
+
+_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Request:
     wait_delay: float
     slot_timeout: float
     replica_identity: Policy = "refuse"
+    drift: str = "refuse"
+    expected: ExpectedDifferences = NONE_DECLARED
 
 
 def reach(
@@ -49,6 +55,9 @@ def reach(
     """
     if request.state == "absent":
         return _absent(blue, green, names, journal)
+    if request.state == "detached":
+        detach(_required(green, "green", request.state), names, journal)
+        return {"replication": None, "before": {"actions": []}, "after": {"actions": list(journal.actions)}}
     blue = _required(blue, "blue", request.state)
     if request.state != "prepared":
         green = _required(green, "green", request.state)
@@ -129,13 +138,58 @@ def _act(
     if request.state == "stopped":
         stop(green, state, journal)
         return None
+    return _run(request, blue, green, state, journal)
+
+
+def _run(request: Request, blue: Endpoint, green: Endpoint, state: State, journal: Journal) -> float | None:
+    """Replicate, what was changed on blue since the clone being refused or made on green too."""
+    state = replace(state, expected=request.expected)
+    found = drift_apply.pending(blue, green, state)
+    tables = drift_copy.missing_tables(blue, green, state)
+    if request.drift == "refuse":
+        drift_apply.refuse_stopping(found)
+        drift_copy.refuse_skipped(tables)
+        replicate(blue, green, state, journal, ssl_mode=request.replication_ssl_mode)
+        return _wait(request, blue, green, state, journal)
+    lag = _apply(request, blue, green, state, found, tables, journal)
+    for _round in range(_ROUNDS):  # what shows only when something else is in step, as a column of a detached partition
+        found = drift_apply.pending(blue, green, state)
+        if journal.check_mode or lag is None or not any(one.plans for one in found):
+            break
+        state = replace(observe(blue, green, state.names, request.databases), expected=request.expected)
+        lag = _apply(request, blue, green, state, found, drift_copy.missing_tables(blue, green, state), journal)
+    return lag
+
+
+def _apply(
+    request: Request,
+    blue: Endpoint,
+    green: Endpoint,
+    state: State,
+    found: Sequence[drift_apply.Pending],
+    tables: Sequence[drift_copy.Missing],
+    journal: Journal,
+) -> float | None:
+    drift_apply.refuse_by_hand(found)
+    if tables:
+        drift_copy.room(blue, green)
+    drift_apply.apply_first(green, state, found, journal)
     replicate(blue, green, state, journal, ssl_mode=request.replication_ssl_mode)
+    drift_copy.refresh(blue, green, state, tables, journal)
+    lag = _wait(request, blue, green, state, journal)
+    if journal.check_mode or lag is not None:
+        drift_copy.revoke(blue, state.names, state.databases, journal, tables)
+        drift_apply.apply_last(green, state, found, journal)
+    return lag
+
+
+def _wait(request: Request, blue: Endpoint, green: Endpoint, state: State, journal: Journal) -> float | None:
     if journal.check_mode or not request.wait:
         return None
     return wait_running(
         blue,
         green,
-        observe(blue, green, state.names, request.databases),
+        replace(observe(blue, green, state.names, request.databases), expected=request.expected),
         max_lag=request.max_lag,
         timeout=request.wait_timeout,
         delay=request.wait_delay,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .._core.differences import ExpectedDifferences
-from .schema_catalog import ObjectName, Schema, SchemaObject
+from .schema_catalog import ObjectName, Schema, SchemaObject, filenodes
 
 What = Literal["created", "altered", "dropped", "recreated"]
 By = Literal["source", "target", "both"]
@@ -131,10 +131,11 @@ def covered(change: Change, database: str, expected: ExpectedDifferences) -> boo
     return expected.whole(database, name.label) or expected.whole(database, name.label.partition("(")[0])
 
 
-def advanced(baseline: Baseline, schema: Schema, done: Iterable[ObjectName]) -> Baseline:
-    """The baseline with the objects ``done``, and the parts of tables among them, as they are in ``schema`` now."""
-    names = set(done)
-    whole = {(name.schema, name.name) for name in names if name.kind == "table"}
+def advanced(baseline: Baseline, schema: Schema, done: Iterable[Change]) -> Baseline:
+    """The baseline with the objects of ``done``, and the parts of tables that came or went, as they are in ``schema`` now."""
+    every = list(done)
+    names = {change.name for change in every}
+    whole = {(c.name.schema, c.name.name) for c in every if c.name.kind == "table" and c.what != "altered"}
     owned = {key for key, one in schema.items() if owner_of(one) in whole}
 
     def meant(key: str) -> bool:
@@ -143,7 +144,8 @@ def advanced(baseline: Baseline, schema: Schema, done: Iterable[ObjectName]) -> 
 
     objects = {key: print_ for key, print_ in baseline.objects.items() if not meant(key)}
     objects |= {key: one.fingerprint for key, one in schema.items() if meant(key)}
-    return Baseline(baseline.version, objects, baseline.filenodes)
+    files = {label: file for label, file in filenodes(schema).items() if tuple(label.split(".", 1)) in whole}
+    return Baseline(baseline.version, objects, {**baseline.filenodes, **files})
 
 
 def owner_of(one: SchemaObject | None) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ Blue's is read on the clone before it is upgraded, green's after the upgrade and
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .._core.names import Names
@@ -38,7 +38,8 @@ CREATE TABLE IF NOT EXISTS bluegreen.schema_baseline (
 """
 
 Baselines = Mapping[tuple[str, str], Baseline]
-"""By side (``blue``, ``green``) and database."""
+"""By side (``blue``, ``green``) and database; under :data:`APPLYING` the objects that green is just being given."""
+APPLYING = "applying"
 
 
 def take(green: Endpoint, databases: Sequence[str]) -> dict[str, Baseline]:
@@ -80,6 +81,35 @@ def commit(conn: Connection, names: Names, side: str, found: Mapping[str, Baseli
                     json.dumps(dict(baseline.filenodes)),
                 ),
             )
+
+
+def begin(conn: Connection, names: Names, database: str, version: int, keys: Iterable[str]) -> None:
+    """Note that green is about to be given these objects as they are on blue: a run that died is then no change on purpose."""
+    commit(conn, names, APPLYING, {database: Baseline(version, dict.fromkeys(keys, ""))})
+
+
+def finish(conn: Connection, names: Names, database: str, blue: Baseline, green: Baseline) -> None:
+    """Both sides are equal again: the new baselines, and nothing is being applied, in one transaction."""
+    with transaction(conn):
+        execute(conn, "SET LOCAL synchronous_commit = on")
+        for side, baseline in (("blue", blue), ("green", green)):
+            execute(
+                conn,
+                "UPDATE bluegreen.schema_baseline SET objects = %s, filenodes = %s"
+                " WHERE deployment_id = %s AND side = %s AND database = %s",
+                (
+                    json.dumps(dict(baseline.objects)),
+                    json.dumps(dict(baseline.filenodes)),
+                    names.deployment_id,
+                    side,
+                    database,
+                ),
+            )
+        execute(
+            conn,
+            "DELETE FROM bluegreen.schema_baseline WHERE deployment_id = %s AND side = %s AND database = %s",
+            (names.deployment_id, APPLYING, database),
+        )
 
 
 def look(green: Endpoint, names: Names) -> Baselines:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from .._core.checks import Check, failed, ok, warning
 from .._core.differences import ExpectedDifferences
 from .drift import Baseline, Change, changes, covered
-from .drift_baseline import Baselines
+from .drift_baseline import APPLYING, Baselines
 from .drift_plan import plan
 from .drift_rules import judge, stops
-from .schema_catalog import Schema, read_schema
+from .schema_catalog import Schema, fingerprints, read_schema
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
@@ -62,6 +62,7 @@ def look(database: str, sides: tuple[str, str], source: Connection, target: Conn
         _fitting(baselines.get((side, database)), conn.info.server_version)
         for side, conn in zip(sides, (source, target), strict=True)
     )
+    theirs = _assumed(mine, theirs, schemas[1], baselines.get((APPLYING, database)))
     return Drift(
         database,
         *sides,
@@ -162,6 +163,21 @@ def _remedy(drift: Drift, change: Change) -> str:
 def _turned(change: Change) -> Change:
     """The change as replication in the other direction sees it."""
     return Change(change.name, change.what, "source", change.target, change.source)
+
+
+def _assumed(
+    source: Baseline | None, target: Baseline | None, now: Schema, applying: Baseline | None
+) -> Baseline | None:
+    """The target's baseline: as it is now when none was taken yet, and in what it is just being given."""
+    if source is None:
+        return None
+    if target is None:
+        return Baseline(source.version, fingerprints(now))
+    if applying is None:
+        return target
+    objects = {key: print_ for key, print_ in target.objects.items() if key not in applying.objects}
+    objects |= {key: now[key].fingerprint for key in applying.objects if key in now}
+    return Baseline(target.version, objects, target.filenodes)
 
 
 def _fitting(baseline: Baseline | None, version: int) -> Baseline | None:

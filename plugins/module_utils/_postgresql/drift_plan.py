@@ -103,7 +103,9 @@ def _table(change: Change, context: _Context) -> Plan:
         statement = _table_facet(facet, name, change)
         if statement is None:
             return Plan(by_hand=f"change its {facet.replace('_', ' ')} on the other side too")
-        if statement:
+        if " DETACH PARTITION " in statement:  # before its parent gets other columns
+            parts.append(("first", "drop", statement))
+        elif statement:
             parts.append(("last", "table", statement))
     return _steps(change, *parts)
 

@@ -52,7 +52,7 @@ def position(green: Endpoint, state: State, journal: Journal, given: str | None)
         _remove_copies(green, conn, state, journal)
         for one in catalog.prepared_transactions(conn):
             what = f"roll back prepared transaction {one.gid} in {one.database} on green"
-            journal.act(what, partial(_roll_back, green, one))
+            journal.act(what, partial(roll_back, green, one))
         close(conn, state, journal)
 
 
@@ -159,8 +159,8 @@ def _drop_subscription(green: Endpoint, database: str, name: str) -> None:
         drop_subscription(conn, name)
 
 
-def _roll_back(green: Endpoint, one: Prepared) -> None:
-    """As its owner where that is needed: only the owner and a superuser may."""
+def roll_back(green: Endpoint, one: Prepared) -> None:
+    """Roll back a prepared transaction, as its owner where that is needed: only the owner and a superuser may."""
     with connected(green.at(one.database)) as conn:
         statement = sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(one.gid))
         try:

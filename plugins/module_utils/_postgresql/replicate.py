@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from .._core.checks import require
@@ -47,12 +48,12 @@ def replicate(blue: Endpoint, green: Endpoint, state: State, journal: Journal, *
         require(subscriber_checks(green, state.names, state.databases, "forward"), "replication")
         with connected(green) as conn:
             close(conn, state, journal)
-        _record_schema(green, state, missing, journal)
         _subscribe(blue, green, state, missing, start, journal, ssl_mode)
     for database in stopped:
         name = state.names.subscription("forward", database)
         with connected(green.at(database)) as conn:
             journal.act(f"start subscription {name} in {database} on green", partial(enable_subscription, conn, name))
+    _record_schema(green, state, journal)
 
 
 def stop(green: Endpoint, state: State, journal: Journal) -> None:
@@ -114,7 +115,7 @@ def wait_running(
             raise WaitTimeout(f"Waited {timeout:g} s for replication to run{below}, but found: {'; '.join(wrong)}.")
         time.sleep(min(delay, pause))
         pause *= 2
-        state = observe(blue, green, state.names, state.databases)
+        state = replace(observe(blue, green, state.names, state.databases), expected=state.expected)
 
 
 def _refuse_stopped(found: dict[str, Health], state: State) -> None:
@@ -124,10 +125,11 @@ def _refuse_stopped(found: dict[str, Health], state: State) -> None:
             raise BlueGreenError(f"Replication of database {database} does not run: {one.error}.")
 
 
-def _record_schema(green: Endpoint, state: State, missing: Sequence[str], journal: Journal) -> None:
+def _record_schema(green: Endpoint, state: State, journal: Journal) -> None:
     """Commit green's schema as it is before anything is changed there on purpose; once."""
     known = {} if state.fresh else drift_baseline.look(green, state.names)
-    wanted = [database for database in missing if ("green", database) not in known]
+    first = [database for database in state.databases if state.fresh or ("blue", database) in known]
+    wanted = [database for database in first if ("green", database) not in known]
     if wanted:
         journal.act(f"record the schema of {', '.join(wanted)} on green", partial(_take_schema, green, state, wanted))
 

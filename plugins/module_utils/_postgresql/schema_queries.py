@@ -120,7 +120,7 @@ _TEMPLATES = {
           JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
           JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
           LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-         WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition
+         WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition AND a.attislocal
     """,
     "constraint": """
         SELECT n.nspname, c.relname, k.conname,

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from .._core.differences import NONE_DECLARED, ExpectedDifferences
 from .._core.errors import WaitTimeout
 from .._core.names import Direction, Names
 from . import catalog, control_record, marker
@@ -42,13 +43,14 @@ class SideState:
 
 @dataclass(frozen=True)
 class State:
-    """A deployment as it is now; ``green`` is None when there is none."""
+    """A deployment as it is now; ``green`` is None when there is none. ``expected``: what was changed on purpose."""
 
     names: Names
     databases: tuple[str, ...]
     blue: SideState
     green: SideState | None = None
     record: ControlRecord | None = None
+    expected: ExpectedDifferences = NONE_DECLARED
 
     def slot(self, direction: Direction, database: str) -> Slot | None:
         """The slot of one database, on its publisher."""
@@ -153,7 +155,7 @@ def health(blue: Endpoint, green: Endpoint, state: State, direction: Direction) 
         for database in state.databases:
             subscription = state.subscription(direction, database)
             wrong = problem(state.slot(direction, database), subscription) or _drift(
-                publisher, subscriber, state.names, direction, database
+                publisher, subscriber, state, direction, database
             )
             found[database] = Health(
                 running=wrong is None,
@@ -241,13 +243,14 @@ def _first_error(found: Mapping[str, Health]) -> str | None:
     return next((f"database {name}: {one.error}" for name, one in found.items() if one.error), None)
 
 
-def _drift(publisher: Endpoint, subscriber: Endpoint, names: Names, direction: Direction, database: str) -> str | None:
+def _drift(publisher: Endpoint, subscriber: Endpoint, state: State, direction: Direction, database: str) -> str | None:
+    names = state.names
     with connected(publisher.at(database)) as here, connected(subscriber.at(database)) as there:
         published = catalog.published_tables(here, names.publication)
         if not published:
             return f"nothing is published by {names.publication}"
         subscribed = catalog.subscribed_tables(there, names.subscription(direction, database))
-        check = tables_in_step(database, published, subscribed)
+        check = tables_in_step(database, published, subscribed, state.expected)
     return None if check.status == "ok" else f"{check.evidence}; {check.remedy}"
 
 

@@ -73,11 +73,11 @@ class Servers:
             run(endpoint, f"CREATE DATABASE {database}")
         return endpoint
 
-    def clone(self, blue: Endpoint) -> Endpoint:
-        """A clone of blue's volume, started."""
+    def clone(self, blue: Endpoint, **parameters: str) -> Endpoint:
+        """A clone of blue's volume, started with blue's parameters and these."""
         number = next(self._numbers)
         self.engine.clone_volume(_volume(blue), f"v{number}")
-        return self._start(number, "green", self._parameters[blue.host])
+        return self._start(number, "green", {**self._parameters[blue.host], **parameters})
 
     def reader(self, endpoint: Endpoint) -> Endpoint:
         """A reader of a cluster, removed with it."""

@@ -246,7 +246,11 @@ def test_what_belongs_to_a_new_table_is_told_with_it(checks: list[dict[str, Any]
 
 
 def test_declared_differences_are_fine_where_replication_bears_them(pair: Pair) -> None:
-    option = [{"object": "public.orders", "columns": ["*"]}, {"object": "moved.public.*"}, {"object": "another.*"}]
+    option: list[dict[str, Any]] = [
+        {"object": "public.orders", "columns": ["*"]},
+        {"object": "moved.public.*"},
+        {"object": "another.*"},
+    ]
     declared = ExpectedDifferences.of(option)
     found = [check.as_dict() for check in move_checks(pair.blue, pair.green, pair.names, None, declared)]
     mine = [check for check in found if check["id"] == "schema_in_step_moved"]
