@@ -30,8 +30,9 @@ from . import drift_baseline
 from .connection import Endpoint, connected, execute, transaction
 from .drift import Change, advanced, covered
 from .drift_look import Drift, look
-from .drift_plan import Phase, Plan, plan
+from .drift_plan import plan
 from .drift_rules import stops
+from .drift_steps import Phase, Plan
 from .schema_catalog import read_schema
 from .status import State
 

@@ -99,8 +99,9 @@ def refresh(blue: Endpoint, green: Endpoint, state: State, found: Sequence[Missi
     for one in found:
         labels = ", ".join(".".join(table) for table in one.tables)
         with connected(blue.at(one.database)) as conn:
-            what = f"let {role} read {labels} in {one.database} on blue"
-            journal.act(what, partial(_grant, conn, role, one.tables))
+            if not set(one.tables) <= set(granted(conn, state.names)):
+                what = f"let {role} read {labels} in {one.database} on blue"
+                journal.act(what, partial(_grant, conn, role, one.tables))
         name = state.names.subscription("forward", one.database)
         with connected(green.at(one.database)) as conn:
             what = f"refresh subscription {name} in {one.database} on green, copying {labels}"

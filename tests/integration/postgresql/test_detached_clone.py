@@ -123,7 +123,7 @@ def test_a_clone_made_while_a_table_is_copied_leaves_the_copy_of_green_alone(ser
     with closing(connect(pair.green.at("shop"))) as holder:
         run(pair.blue, grant, database="shop")
         holder.autocommit = False
-        execute(holder, "LOCK TABLE slow IN SHARE MODE")
+        execute(holder, "INSERT INTO slow VALUES (1)")  # the copy waits for what becomes of it
         run(pair.green, f"ALTER SUBSCRIPTION {subscription} REFRESH PUBLICATION", database="shop")
         deadline = time.monotonic() + 30
         slots = (
