@@ -149,6 +149,16 @@ def test_what_does_not_follow_from_the_catalog_is_refused_with_what_to_do(pair: 
     assert digests(schema(pair.green, "shop")) == digests(schema(pair.blue, "shop"))
 
 
+def test_a_table_made_on_both_sides_by_hand_is_told_from_one_that_is_replicated_and_copied(pair: Pair) -> None:
+    for side in (pair.green, pair.blue):
+        run(side, "CREATE TABLE by_hand (a int PRIMARY KEY)", database="shop")
+    run(pair.blue, "INSERT INTO by_hand VALUES (1)", database="shop")
+    with pytest.raises(BlueGreenError, match=r"are skipped until the subscription knows them: shop: public\.by_hand"):
+        step("running", pair.names, pair.blue, pair.green)
+    apply(pair)
+    assert run(pair.green, "SELECT a FROM by_hand", database="shop") == [(1,)]
+
+
 def test_a_declared_difference_is_left_alone(pair: Pair) -> None:
     run(pair.green, "CREATE VIEW mine AS SELECT 1 AS one", database="shop")
     run(pair.blue, "CREATE VIEW mine AS SELECT 2 AS one", database="shop")
