@@ -50,8 +50,8 @@ options:
     description:
       - Which materialized views to refresh. One that is not populated stays so.
       - V(when_stale) refreshes those whose tables have changed since the module refreshed them last, or that it has not
-        refreshed yet. One made from a foreign table, or by a function that reads tables, is always stale: nobody counts changes
-        there.
+        refreshed yet. One made from a foreign table, or by a function that reads tables, is always stale, because nobody counts
+        changes there.
       - Where a unique index allows it a view is refreshed concurrently, which does not keep readers out.
     type: str
     choices: [never, when_stale, always]

@@ -189,8 +189,9 @@ def _read(conn: Connection, condition: str, parameters: Mapping[str, Any]) -> di
 
 
 def _sequences(conn: Connection) -> dict[Name, tuple[State, Shape]]:
-    every = side_sequences.shapes(conn)
-    return {name: (state, every[name]) for name, state in side_sequences.read(conn, every).items()}
+    described = side_sequences.describe(conn)
+    found = side_sequences.read(conn, described)
+    return {one.name: (found[one.oid], one.shape) for one in described if one.oid in found}
 
 
 def _words(state: State) -> str:

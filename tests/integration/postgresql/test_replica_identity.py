@@ -187,7 +187,7 @@ def test_the_change_is_foreseen_followed_by_green_and_given_back_on_both_sides(
     for table in ("bare", "indexed"):
         run(clean, f"UPDATE {table} SET b = -b WHERE a < 10", f"DELETE FROM {table} WHERE a > 40", database="shop")
     step("running", NAMES, clean, green)
-    proofs = verify(clean, green, NAMES, ["shop"], Options())
+    proofs = verify(clean, green, NAMES, ["shop"], Options()).tables
     assert {(proof.table, proof.equal, proof.green_rows) for proof in proofs if proof.schema == "public"} == {
         ("orders", True, 0),
         ("bare", True, 40),

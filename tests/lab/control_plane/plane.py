@@ -32,7 +32,6 @@ class ControlPlane:
         self.jobs = Jobs()
         self.faults = Faults()
         self.lock = threading.RLock()
-        self.global_clusters: dict[str, GlobalCluster] = {}
         self.caller: str | None = None  # the ARN of whoever calls, when it is not the lab's own user
         self.global_clusters: dict[str, GlobalCluster] = {}
         self._regions: dict[str, Region] = {}
