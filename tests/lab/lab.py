@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,6 +131,8 @@ class Lab:
         self.ca_file = ca_file
         self.faults = Faults(endpoint)
         self._process = process
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def start(cls, attached: bool = True) -> Lab:
@@ -196,12 +199,15 @@ class Lab:
         }
 
     def client(self, service: str, region: str = REGION) -> Any:
-        """Return a boto3 client of this lab."""
-        session = boto3.session.Session(
-            aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=region
-        )
-        connect: Any = session.client
-        return connect(service, endpoint_url=self.endpoint)
+        """Return the boto3 client of this lab for a service; made once, for that takes longer than most calls."""
+        with self._lock:
+            if (service, region) not in self._clients:
+                session = boto3.session.Session(
+                    aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=region
+                )
+                connect: Any = session.client
+                self._clients[service, region] = connect(service, endpoint_url=self.endpoint)
+            return self._clients[service, region]
 
     def seed_postgresql(
         self,
