@@ -14,7 +14,17 @@ import yaml
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "aurora_postgresql"
 PREFIX = "aurora_postgresql_"
-PHASES = {"readiness", "create", "verify", "switchover", "rollback", "test_clone", "remove_test_clone", "cleanup"}
+PHASES = {
+    "readiness",
+    "create",
+    "global",
+    "verify",
+    "switchover",
+    "rollback",
+    "test_clone",
+    "remove_test_clone",
+    "cleanup",
+}
 ENTRY_POINTS = {"main", *PHASES}
 
 
