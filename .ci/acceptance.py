@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Acceptance: the deployment of an engine from end to end on the lab, as it is promised, and a table of what held.
 
-It exists for aurora_postgresql, and as a demo for a global database of it. Nothing here runs on AWS itself, and the other engines are not there yet. The tests and
-the gates are `make ci`.
+It exists for aurora_postgresql, and as a demo for a global database of it. Nothing here runs on AWS itself, and the
+other engines are not there yet. The tests and the gates are `make ci`.
 """
 
 from __future__ import annotations

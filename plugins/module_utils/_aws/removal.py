@@ -46,9 +46,10 @@ def remove(
 ) -> Cluster | None:
     """Delete green with its instances and the parameter groups of the deployment; returns green as it was before.
 
-    ``detach`` is called between the instances and the cluster, for one that is a member of a global cluster, and returns
-    whether the cluster stands by itself now. What is being deleted already is only waited for. Raises :class:`BlueGreenError` before anything is deleted when the
-    cluster, or an instance in it, is not the deployment's, when it is protected, or the snapshot's name is taken.
+    ``detach`` is called between the instances and the cluster, for one that is a member of a global cluster, and
+    returns whether the cluster stands by itself now. What is being deleted already is only waited for. Raises
+    :class:`BlueGreenError` before anything is deleted when the cluster, or an instance in it, is not the
+    deployment's, when it is protected, or the snapshot's name is taken.
     """
     before = read_cluster(api, removal.identifier)
     if before is not None:
