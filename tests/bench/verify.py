@@ -6,7 +6,8 @@
 Blue on 16 and green on 18 hold the same table of eight columns. Every method scans it on both sides at the same time with
 the same number of sessions on each, and the time begins before the first connection; rows per second are rows of the table.
 By hand: `count(*)`, and with it the sum of a hash of each row's text. The hash of the record is there for comparison: it is
-quicker and no proof, because 1.0 is 1.00 for it, and two rows that swapped a value have the same sum. The rounds take turns, and the best of each method counts, because other work on the machine only ever slows down.
+quicker and no proof, because 1.0 is 1.00 for it, and two rows that swapped a value may have the same sum. The rounds take
+turns, and the best of each method counts, because other work on the machine only ever slows down.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ class Readers:
         self._local = threading.local()
         self._sessions: list[Session] = []
         self._threads = ThreadPoolExecutor(size, f"verify-{endpoint.side}")
-        for _ in range(size):
+        for _session in range(size):
             self.look(lambda conn: None)  # opened before they are needed
 
     def look(self, what: Callable[[Connection], T], snapshot: str | None = None) -> Future[T]:
