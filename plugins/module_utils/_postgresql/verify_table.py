@@ -44,11 +44,6 @@ SESSION = {
     "search_path": "pg_catalog",
     "row_security": "off",  # a row that a policy hides is an error, not a row that is on neither side
     "default_transaction_read_only": "on",
-    # a role may have limits of its own, and a proof takes its time; transaction_timeout is of 17
-    "statement_timeout": "0",
-    "idle_session_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "transaction_timeout": "0",
 }
 FAST_VERSION = 140000  # hash_record_extended() and scans of ranges of ctid
 _KEYS_AT_ONCE = 5000
@@ -121,8 +116,7 @@ def open_session(endpoint: Endpoint, lock_timeout: float = 0) -> Connection:
     wanted = {**SESSION, "lock_timeout": f"{round(lock_timeout * 1000)}"}
     execute(
         conn,
-        "SELECT pg_catalog.set_config(w.name, w.setting, false) FROM unnest(%s::text[], %s::text[]) AS w (name, setting)"
-        " JOIN pg_catalog.pg_settings AS s ON lower(s.name) = lower(w.name)",
+        "SELECT pg_catalog.set_config(w.name, w.setting, false) FROM unnest(%s::text[], %s::text[]) AS w (name, setting)",
         (list(wanted), list(wanted.values())),
     )
     return conn
