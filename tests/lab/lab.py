@@ -31,8 +31,7 @@ import boto3
 from tests.lab import global_database
 from tests.lab.control_plane.credentials import ACCESS_KEY, SECRET_KEY
 from tests.lab.engine import EngineError
-from tests.lab.tools import AURORA, production_group
-from tests.lab.tools import wait_until as wait_until
+from tests.lab.tools import AURORA, production_group, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "bluegreen-lab-"

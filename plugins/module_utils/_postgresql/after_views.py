@@ -40,7 +40,8 @@ CREATE TABLE IF NOT EXISTS bluegreen.materialized_view (
 )
 """
 _VIEWS = """
-    SELECT c.oid::bigint, n.nspname, c.relname, c.relispopulated, pg_catalog.pg_has_role(current_user, c.relowner, 'USAGE'), pg_catalog.pg_get_userbyid(c.relowner),
+    SELECT c.oid::bigint, n.nspname, c.relname, c.relispopulated,
+           pg_catalog.pg_has_role(current_user, c.relowner, 'USAGE'), pg_catalog.pg_get_userbyid(c.relowner),
            EXISTS (SELECT FROM pg_catalog.pg_index AS i
                     WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
                       AND i.indpred IS NULL AND i.indexprs IS NULL)

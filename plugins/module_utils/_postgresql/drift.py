@@ -53,6 +53,16 @@ class Change:
     target: SchemaObject | None
 
     @property
+    def on_source(self) -> SchemaObject:
+        """The source's object, for a kind of change that has one."""
+        return _known(self.source)
+
+    @property
+    def on_target(self) -> SchemaObject:
+        """The target's object, for a kind of change that has one."""
+        return _known(self.target)
+
+    @property
     def here(self) -> SchemaObject | None:
         """The object on the side that changed it; None when it was dropped there."""
         return self.target if self.by == "target" else self.source
@@ -218,6 +228,10 @@ def _as(source: SchemaObject, target: SchemaObject) -> str:
 
 
 def _any(change: Change) -> SchemaObject:
-    found = change.source or change.target
-    assert found is not None  # a change of an object that neither side has is none
+    return _known(change.source or change.target)
+
+
+def _known(found: SchemaObject | None) -> SchemaObject:
+    if found is None:
+        raise AssertionError("a change of an object that neither side has is none")
     return found

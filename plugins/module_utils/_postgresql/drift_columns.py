@@ -22,13 +22,11 @@ def plan_column(change: Change, context: Context) -> Plan:
     column = identifier(change.name.name)
     alter = f"ALTER TABLE {table} ALTER COLUMN {column}"
     if change.what == "dropped":
-        assert change.target is not None
-        bare = bool(change.target.facets["not_null"]) and not change.target.facet("default")
+        bare = bool(change.on_target.facets["not_null"]) and not change.on_target.facet("default")
         first: list[Part] = [("first", "column", f"{alter} DROP NOT NULL")] if bare else []
         return steps(change, *first, ("last", "late drop", f"ALTER TABLE {table} DROP COLUMN {column}"))
-    assert change.source is not None
     if change.what == "created":
-        return _new_column(change, change.source, context)
+        return _new_column(change, change.on_source, context)
     parts: list[Part] = []
     for facet in facets_changed(change):
         part = _column_facet(facet, alter, change)
@@ -39,13 +37,12 @@ def plan_column(change: Change, context: Context) -> Plan:
 
 
 def _column_facet(facet: str, alter: str, change: Change) -> Part | None:
-    assert change.source is not None and change.target is not None
-    wanted = change.source.facets[facet]
+    wanted = change.on_source.facets[facet]
     if facet == "default":
         return ("last", "column", f"{alter} SET DEFAULT {wanted}" if wanted else f"{alter} DROP DEFAULT")
     if facet == "not_null":
         return ("last", "column", f"{alter} SET NOT NULL") if wanted else ("first", "column", f"{alter} DROP NOT NULL")
-    if facet == "type" and takes(str(wanted), change.target.facet("type")):
+    if facet == "type" and takes(str(wanted), change.on_target.facet("type")):
         return ("first", "column", f"{alter} TYPE {wanted}")
     return None
 

@@ -122,7 +122,7 @@ def revoke(blue: Endpoint, names: Names, databases: Sequence[str], journal: Jour
 
 def granted(conn: Connection, names: Names) -> list[TableName]:
     """The tables of the connection's database that the replication role may read."""
-    return [(schema, table) for schema, table in rows(conn, _GRANTED, (names.replication_role,))]
+    return list(rows(conn, _GRANTED, (names.replication_role,)))
 
 
 def take_back(conn: Connection, names: Names) -> None:
@@ -148,7 +148,7 @@ def _known(conn: Connection, subscription: str) -> set[TableName]:
         """,
         (subscription,),
     )
-    return {(schema, table) for schema, table in found}
+    return set(found)
 
 
 def _grant(conn: Connection, role: str, tables: Sequence[TableName]) -> None:

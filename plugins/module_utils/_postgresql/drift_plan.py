@@ -41,9 +41,8 @@ def _table(change: Change, context: Context) -> Plan:
     name = qualified(change.name.schema, change.name.name)
     if change.what == "dropped":
         return steps(change, ("last", "late drop", f"DROP TABLE {name}"))
-    assert change.source is not None  # created or altered there
     if change.what == "created":
-        return _new_table(change, change.source, context)
+        return _new_table(change, change.on_source, context)
     parts: list[Part] = []
     for facet in facets_changed(change):
         statement = _table_facet(facet, name, change)
@@ -75,8 +74,7 @@ def _new_table(change: Change, table: SchemaObject, context: Context) -> Plan:
 
 def _table_facet(facet: str, name: str, change: Change) -> str | None:
     """The statement for one property, empty when another one says it already, None when it does not follow."""
-    assert change.source is not None and change.target is not None
-    table = change.source
+    table = change.on_source
     if facet in ("replica_identity", "identity_index"):
         kind = table.facet("replica_identity")
         if facet == "identity_index" and kind != "i":
@@ -89,10 +87,10 @@ def _table_facet(facet: str, name: str, change: Change) -> str | None:
     if facet == "bound" and "parent" in facets_changed(change):
         return ""
     if facet == "parent":
-        if table.facet("bound") and not change.target.facet("parent"):
+        if table.facet("bound") and not change.on_target.facet("parent"):
             return f"ALTER TABLE {table.facet('parent')} ATTACH PARTITION {name} {table.facet('bound')}"
-        if change.target.facet("bound") and not table.facet("parent"):
-            return f"ALTER TABLE {change.target.facet('parent')} DETACH PARTITION {name}"
+        if change.on_target.facet("bound") and not table.facet("parent"):
+            return f"ALTER TABLE {change.on_target.facet('parent')} DETACH PARTITION {name}"
     return None
 
 
@@ -169,8 +167,7 @@ def _materialized_view(change: Change, _context: Context) -> Plan:
 
 
 def _function(change: Change, _context: Context) -> Plan:
-    one = change.source or change.target
-    assert one is not None
+    one = change.source or change.on_target
     if one.facets.get("aggregate"):
         return Plan(by_hand="make the same change of the aggregate on the other side")
     kind = "PROCEDURE" if one.facets.get("_procedure") else "FUNCTION"

@@ -102,8 +102,7 @@ def _new_column(column: SchemaObject) -> Judgement:
 
 
 def _facet(facet: str, change: Change) -> Judgement:
-    assert change.source is not None and change.target is not None  # facets_changed() found a difference
-    here, there = change.target, change.source
+    here, there = change.on_target, change.on_source
     if facet == "type" and not takes(here.facet("type"), there.facet("type")):
         return Judgement(
             "breaks", f"{here.facet('type')} does not take every value of {there.facet('type')}, which arrives as text"

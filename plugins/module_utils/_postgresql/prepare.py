@@ -97,8 +97,9 @@ def prepare(
     """Make what is missing on blue: the replication role, and per database the marker table, the replica identities that
     ``replica_identity`` gives (``identities``, from :func:`identity.plan`), the publication, the slot.
 
-    The identities come before the publication, because UPDATE and DELETE fail on a published table without one. The publication comes before its slot, because a slot does not see a publication that is younger (PostgreSQL 15-17), and
-    both before the clone. Guardrails first: when one fails, nothing is changed.
+    The identities come before the publication, because UPDATE and DELETE fail on a published table without one. The
+    publication comes before its slot, because a slot does not see a publication that is younger (PostgreSQL 15-17), and both
+    before the clone. Guardrails first: when one fails, nothing is changed.
     """
     found = look(blue, names, databases)
     refuse_broken(found, names)

@@ -118,7 +118,7 @@ def in_window(source: State, target: State, shape: Shape, margin: int) -> State 
 
 def tolerance(source: State, target: State, shape: Shape, margin: int) -> Tolerance:
     """How far ``source`` may move on from here before ``target``, which has been set for it, has to be set again."""
-    if ahead(source, shape, margin) == source or not behind(target, source, shape):
+    if ahead(source, shape, margin) == source or not behind(source=target, target=source, shape=shape):
         return Tolerance(source.last_value, source.last_value, source.is_called)
     first, last = sorted((source.last_value, target.last_value - shape.increment))
     return Tolerance(first, last, None)

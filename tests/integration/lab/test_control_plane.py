@@ -12,7 +12,8 @@ import psycopg2
 import pytest
 
 from tests.integration.conftest import NewBlue
-from tests.lab.lab import Blue, Lab, wait_until
+from tests.lab.lab import Blue, Lab
+from tests.lab.tools import wait_until
 
 SECONDS = 60.0
 

@@ -14,7 +14,8 @@ from typing import Any
 import psycopg2
 import pytest
 
-from tests.lab.lab import Blue, Lab, wait_until
+from tests.lab.lab import Blue, Lab
+from tests.lab.tools import wait_until
 
 SECONDS = 60.0
 HOME, AWAY, THIRD = "us-east-1", "eu-west-1", "ap-south-1"

@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from tests.lab.engine import EngineError
-from tests.lab.lab import REPOSITORY, Lab, wait_until
+from tests.lab.lab import REPOSITORY, Lab
+from tests.lab.tools import wait_until
 
 SECONDS = 60.0
 PARENT = """\

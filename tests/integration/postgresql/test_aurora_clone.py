@@ -28,7 +28,8 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from tests.integration.conftest import ROOT, ModuleFailed, RunModule
 from tests.integration.postgresql.mortal import run_until_it_lives
-from tests.lab.lab import Blue, Lab, wait_until
+from tests.lab.lab import Blue, Lab
+from tests.lab.tools import wait_until
 
 MODULE = "aurora_clone"
 QUICK = {"wait_delay": 0.1, "wait_timeout": 120}

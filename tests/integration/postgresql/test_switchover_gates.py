@@ -31,8 +31,9 @@ from tests.integration.postgresql.test_bg_switchover import (
     pair,
 )
 from tests.lab.gate_haproxy import HAProxy
-from tests.lab.lab import Lab, wait_until
+from tests.lab.lab import Lab
 from tests.lab.resolver import Resolver
+from tests.lab.tools import wait_until
 
 __all__ = ["pair"]  # the fixture
 
