@@ -31,7 +31,7 @@ CREATE SEQUENCE tens INCREMENT 10 START 1000;
 CREATE SEQUENCE down INCREMENT -2 MAXVALUE -1 START -1;
 CREATE SEQUENCE small AS smallint START 32000;
 CREATE SEQUENCE small_down AS smallint INCREMENT -1 MINVALUE -400 MAXVALUE 50 START -20;
-CREATE SEQUENCE round MAXVALUE 7 CYCLE;
+CREATE SEQUENCE round MAXVALUE 1000 CYCLE;
 CREATE SEQUENCE kept CACHE 50;
 CREATE SEQUENCE hidden;
 CREATE SEQUENCE untouched START 500;
@@ -163,6 +163,7 @@ def test_a_jump_between_preparation_and_fence_is_followed(estate: Estate, mode: 
         "numbered_id_seq": (100000, True),
     }
     after: dict[str, int] = {}
+    estate.draw_from_all()  # so that some of them hide their value only afterwards
 
     def jump() -> None:
         estate.draw("public.up", "public.kept", times=MARGIN * 3)
@@ -191,25 +192,31 @@ def test_a_sequence_near_its_bound_keeps_the_values_it_has_left(estate: Estate) 
     assert (estate.sql("SELECT nextval('small'), nextval('small_down')")) == [(32701, -341)]
 
 
-def test_a_sequence_that_cycles_goes_on_where_it_was(estate: Estate) -> None:
-    estate.sql("SELECT setval('round', 6)")
+@pytest.mark.parametrize(("before", "following"), [(500, 503), (999, 2)])
+def test_a_sequence_that_cycles_goes_on_where_it_was(estate: Estate, before: int, following: int) -> None:
+    estate.sql(f"SELECT setval('round', {before})")
     estate.move("margin", lambda: estate.sql("SELECT nextval('round'), nextval('round')"))
-    assert estate.sql("SELECT nextval('round')") == [(2,)]
+    assert estate.sql("SELECT nextval('round')") == [(following,)]
 
 
 @pytest.mark.parametrize("mode", ["exact", "margin"])
-def test_sequences_made_renamed_and_dropped_after_the_preparation(estate: Estate, mode: str) -> None:
-    estate.everywhere(f"CREATE SEQUENCE dropped_{mode}")
+def test_sequences_made_and_renamed_after_the_preparation(estate: Estate, mode: str) -> None:
     estate.everywhere(f"CREATE SEQUENCE renamed_{mode}")
 
     def change() -> None:
-        estate.everywhere(f"DROP SEQUENCE dropped_{mode}")
         estate.everywhere(f"ALTER SEQUENCE renamed_{mode} RENAME TO named_{mode}")
         estate.everywhere(f"CREATE SEQUENCE made_{mode}")
         estate.everywhere(f"CREATE SEQUENCE renamed_{mode}")
         estate.draw(f"public.made_{mode}", f"public.named_{mode}", f"public.renamed_{mode}", times=MARGIN * 2)
 
     estate.move(mode, change)
+    estate.assert_nothing_twice()
+
+
+def test_a_sequence_dropped_after_the_preparation_is_no_obstacle(estate: Estate) -> None:
+    estate.everywhere("CREATE SEQUENCE dropped")
+    carried, _events = estate.move("margin", lambda: estate.everywhere("DROP SEQUENCE dropped"))
+    assert carried.looked_at == len(estate.states(estate.serving))
     estate.assert_nothing_twice()
 
 
