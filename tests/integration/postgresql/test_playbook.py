@@ -23,7 +23,7 @@ from psycopg2.extensions import parse_dsn
 
 from tests.crash.driver import leftovers
 from tests.lab.auditor import Audit
-from tests.lab.lab import Lab
+from tests.lab.lab import REGION, Lab
 from tests.playbook import Finished
 from tests.scene import DEPLOYMENT, TARGET_VERSION, Scene, fingerprint, opened
 
@@ -232,7 +232,7 @@ def test_a_switchover_that_has_begun_goes_on_whatever_the_control_plane_says(sto
 
 
 def test_green_has_the_version_that_was_asked_for(story: Story) -> None:
-    assert story.seen["in sync"]["aws"]["clusters"][DEPLOYMENT] == TARGET_VERSION
+    assert story.seen["in sync"]["aws"][REGION]["clusters"][DEPLOYMENT] == TARGET_VERSION
 
 
 def test_create_after_a_switchover_changes_nothing(story: Story) -> None:
@@ -261,7 +261,7 @@ def test_the_verification_shows_every_table_as_equal(story: Story) -> None:
 
 def test_cleanup_leaves_nothing_on_blue_and_keeps_green(story: Story) -> None:
     assert story.seen["cleaned up"]["sql"] == story.seen["start"]["sql"]
-    assert DEPLOYMENT in story.seen["cleaned up"]["aws"]["clusters"]
+    assert DEPLOYMENT in story.seen["cleaned up"]["aws"][REGION]["clusters"]
 
 
 def test_after_the_deletion_of_green_everything_is_as_it_was(story: Story) -> None:
