@@ -172,6 +172,10 @@ def summary(count: int, results: Sequence[Result]) -> dict[str, Any]:
         "count": count,
         "window_ms": spread,
         "added_ms": added,
+        "of_window_ms": {  # what the windows waited for sequences, whatever else made them longer
+            kind: round(statistics.median(result.carried.ms for result in results if result.kind == kind), 1)
+            for kind in windows
+        },
         "given_out_twice": sum(result.twice for result in results),
     }
 

@@ -284,7 +284,7 @@ def test_materialized_views_follow_when_their_tables_changed(green: Green) -> No
 def test_a_view_of_what_nobody_counts_is_always_stale(green: Green) -> None:
     green.work("materialized_views")
     green.sql(
-        "CREATE FUNCTION newest() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT max(id) FROM orders'",
+        "CREATE FUNCTION newest() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT max(id) FROM public.orders'",
         "CREATE MATERIALIZED VIEW opaque AS SELECT newest() AS id",
     )
     for _time in range(2):
