@@ -64,6 +64,7 @@ class Pair:
 
     blue: Endpoint
     green: Endpoint
+    cluster: str  # blue's
 
     def options(self, **more: Any) -> dict[str, Any]:
         return {
@@ -90,9 +91,13 @@ def _endpoint(lab: Lab, blue: Blue, side: str, host: str) -> Endpoint:
 
 
 @pytest.fixture(scope="module")
-def pair(lab: Lab, run_module: RunModule) -> Iterator[Pair]:
-    """Blue with two databases, cloned and replicated; every test leaves blue serving."""
-    seeded = lab.seed_postgresql("switchblue", database="shop", version="16.14", readers=0)
+def pair(lab: Lab, run_module: RunModule, request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """Blue with two databases, cloned and replicated; every test leaves blue serving.
+
+    Its name is the file's own, because the secret and the parameter group of a blue stay in the lab.
+    """
+    name = f"blue-{request.module.__name__.rpartition('.')[2].replace('_', '-')}"
+    seeded = lab.seed_postgresql(name, database="shop", version="16.14", readers=0)
     blue = _endpoint(lab, seeded, "blue", seeded.host)
     with closing(connect(blue)) as conn, conn.cursor() as cursor:
         cursor.execute("CREATE DATABASE second")
@@ -103,10 +108,10 @@ def pair(lab: Lab, run_module: RunModule) -> Iterator[Pair]:
     rds = lab.client("rds")
     rds.restore_db_cluster_to_point_in_time(
         DBClusterIdentifier=DEPLOYMENT,
-        SourceDBClusterIdentifier="switchblue",
+        SourceDBClusterIdentifier=name,
         RestoreType="copy-on-write",
         UseLatestRestorableTime=True,
-        DBClusterParameterGroupName=rds.describe_db_clusters(DBClusterIdentifier="switchblue")["DBClusters"][0][
+        DBClusterParameterGroupName=rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0][
             "DBClusterParameterGroup"
         ],
     )
@@ -124,9 +129,9 @@ def pair(lab: Lab, run_module: RunModule) -> Iterator[Pair]:
         run_module(
             "pg_logical_subscription", state=state, deployment_id=DEPLOYMENT, blue=_login(blue), green=_login(green)
         )
-    yield Pair(blue, green)
+    yield Pair(blue, green, name)
     lab.delete(DEPLOYMENT)
-    lab.delete("switchblue")
+    lab.delete(name)
 
 
 @pytest.fixture

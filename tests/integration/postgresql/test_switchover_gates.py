@@ -89,7 +89,7 @@ class Aws:
         rds.register_db_proxy_targets(DBProxyName=PROXY, DBClusterIdentifiers=[self.cluster(side)])
 
     def cluster(self, side: str) -> str:
-        return {"blue": "switchblue", "green": DEPLOYMENT}[side]
+        return {"blue": self.pair.cluster, "green": DEPLOYMENT}[side]
 
     def record(self, name: str = RECORD, ttl: int = 5) -> tuple[str, int] | None:
         """What a resolver would answer."""
