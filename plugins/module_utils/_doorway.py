@@ -29,10 +29,11 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 
 from ._aws.api import QUICK_CONFIG, Api, quick
 from ._aws.credentials import login
+from ._core.endpoint import Endpoint
 from ._core.errors import BlueGreenError, words
 from ._core.journal import Journal
 from ._core.names import Names
-from ._postgresql.connection import MAINTENANCE_DATABASE, Endpoint
+from ._postgresql.connection import MAINTENANCE_DATABASE
 
 
 def deployment_options() -> dict[str, Any]:
@@ -92,10 +93,19 @@ def postgresql_endpoint(module: AnsibleAWSModule, side: str) -> Endpoint:
 
     Raises :class:`BlueGreenError` when the option is missing or names no complete login.
     """
+    return _endpoint(module, side, 5432, MAINTENANCE_DATABASE)
+
+
+def mysql_endpoint(module: AnsibleAWSModule, side: str) -> Endpoint:
+    """One side's MySQL endpoint, as :func:`postgresql_endpoint`."""
+    return _endpoint(module, side, 3306, "")
+
+
+def _endpoint(module: AnsibleAWSModule, side: str, default_port: int, default_database: str) -> Endpoint:
     options = module.params.get(side)
     if not options:
         raise BlueGreenError(f"The option {side} is needed here, but is missing: give the connection to {side}.")
-    port = options["port"] or 5432
+    port = options["port"] or default_port
     user, password = login(side, options, port, module.client)
     module.no_log_values.add(password)
     return Endpoint(
@@ -104,7 +114,7 @@ def postgresql_endpoint(module: AnsibleAWSModule, side: str) -> Endpoint:
         port=port,
         user=user,
         password=password,
-        database=options["database"] or MAINTENANCE_DATABASE,
+        database=options["database"] or default_database,
         ssl_mode=options["ssl_mode"],
         ca_cert=options["ca_cert"],
         connect_timeout=options["connect_timeout"],

@@ -182,6 +182,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readines
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.checks import Check
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
@@ -191,7 +192,6 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     postgresql_endpoint,
     run,
 )
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.guardrails import (
     Intent,
     create_checks,

@@ -273,6 +273,7 @@ from typing import Any
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
@@ -283,7 +284,6 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     run,
     wait_options,
 )
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.deployment import Request, reach
 
 

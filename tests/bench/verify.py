@@ -24,8 +24,9 @@ from typing import Any
 
 import psycopg2
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint, connect, rows
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import connect, rows
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Method, Options, verify
 from tests.bench.switchover import BenchFailed, run_module
 from tests.integration.postgresql.conftest import NEWER, VERSION, Pair, Servers, login, replicated, run

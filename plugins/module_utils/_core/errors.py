@@ -8,7 +8,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+# Where a message of MySQL begins to quote the statement.
+_QUOTED = re.compile(r" near '.*", re.DOTALL)
 
 
 class BlueGreenError(Exception):
@@ -33,4 +37,8 @@ def words(error: BaseException) -> str:
     A database error is cut to the server's primary message: the rest quotes the statement, which may hold a secret.
     """
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    if primary is None and len(error.args) == 2 and not isinstance(error, OSError):  # MySQL: number and text
+        number, text = error.args
+        if isinstance(number, int) and isinstance(text, str):
+            primary = f"{_QUOTED.sub('', text)} (error {number})"
     return " ".join(str(primary or error).split()).rstrip(".")

@@ -25,9 +25,10 @@ try:
 except ImportError:  # refused in connection.require_driver()
     pass
 
+from .._core.endpoint import Endpoint
 from .after_work import Work
 from .catalog import FIRST_USER_OID, server_version
-from .connection import Endpoint, connect, execute, rows
+from .connection import connect, execute, rows
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection

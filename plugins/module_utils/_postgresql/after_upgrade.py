@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
@@ -26,7 +27,7 @@ from .after_statistics import statistics
 from .after_views import materialized_views
 from .after_work import Work
 from .catalog import choose_databases
-from .connection import Endpoint, connected
+from .connection import connected
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection

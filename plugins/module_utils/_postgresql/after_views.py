@@ -25,10 +25,11 @@ try:
 except ImportError:  # refused in connection.require_driver()
     pass
 
+from .._core.endpoint import Endpoint
 from .._core.names import Names
 from .after_work import Work
 from .catalog import FIRST_USER_OID
-from .connection import Endpoint, connected, execute, rows, value
+from .connection import connected, execute, rows, value
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection

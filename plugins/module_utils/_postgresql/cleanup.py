@@ -17,10 +17,11 @@ try:
 except ImportError:  # connection.require_driver() says so
     pass
 
+from .._core.endpoint import Endpoint
 from .._core.journal import Journal
 from .._core.names import Names
 from . import catalog, control_record, drift_baseline, drift_copy, identity, marker, verify_progress
-from .connection import Endpoint, connected, execute, value
+from .connection import connected, execute, value
 from .publication import drop_publication, find_publication
 from .slot import drop_slot, logical_slots
 from .subscription import drop_subscription, subscriptions

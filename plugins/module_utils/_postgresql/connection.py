@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -19,6 +18,7 @@ try:
 except ImportError:  # the modules refuse to run without it, see require_driver()
     psycopg2 = None  # type: ignore[assignment]
 
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError, words
 
 if TYPE_CHECKING:
@@ -36,28 +36,6 @@ _OPTIONS = (
     " -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"
 )
 _KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10000}
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where one side of a deployment answers, and as whom to log in. ``side`` is ``blue`` or ``green``."""
-
-    side: str
-    host: str
-    port: int
-    user: str
-    password: str
-    database: str = MAINTENANCE_DATABASE
-    ssl_mode: str = "verify-full"
-    ca_cert: str | None = None
-    connect_timeout: int = 10
-
-    def __repr__(self) -> str:
-        return f"Endpoint({self.side}, {self.user}@{self.host}:{self.port}/{self.database})"
-
-    def at(self, database: str) -> Endpoint:
-        """The same side, another database."""
-        return replace(self, database=database)
 
 
 def require_driver() -> None:
@@ -80,7 +58,7 @@ def connect(endpoint: Endpoint, *, fenced: bool = False) -> Connection:
         "port": endpoint.port,
         "user": endpoint.user,
         "password": endpoint.password,
-        "dbname": endpoint.database,
+        "dbname": endpoint.database or MAINTENANCE_DATABASE,
         "sslmode": endpoint.ssl_mode,
         "connect_timeout": endpoint.connect_timeout,
         "application_name": APPLICATION_NAME,

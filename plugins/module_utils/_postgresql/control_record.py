@@ -19,8 +19,9 @@ try:
 except ImportError:  # connection.require_driver() says so
     pass
 
+from .._core.endpoint import Endpoint
 from .._core.names import Names
-from .connection import Endpoint, connected, execute, rows, transaction, value
+from .connection import connected, execute, rows, transaction, value
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .._core.differences import NONE_DECLARED, ExpectedDifferences
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
 from . import cleanup, drift_apply, drift_copy, identity
-from .connection import Endpoint
 from .detach import detach
 from .identity import Change, Policy
 from .position import position

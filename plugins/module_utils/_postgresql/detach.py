@@ -15,11 +15,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
 from . import catalog, control_record
-from .connection import Endpoint, connected, value
+from .connection import connected, value
 from .position import roll_back
 from .side_fence import open_databases, read_only_databases
 from .slot import drop_slot, logical_slots

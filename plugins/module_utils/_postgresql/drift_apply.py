@@ -24,10 +24,11 @@ try:
 except ImportError:  # connection.require_driver() says so
     pass
 
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError, words
 from .._core.journal import Journal
 from . import drift_baseline
-from .connection import Endpoint, connected, execute, transaction
+from .connection import connected, execute, transaction
 from .drift import Change, advanced, covered
 from .drift_look import Drift, look
 from .drift_plan import plan

@@ -15,9 +15,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from .._core.endpoint import Endpoint
 from .._core.names import Names
 from . import control_record
-from .connection import Endpoint, connected, execute, rows, transaction, value
+from .connection import connected, execute, rows, transaction, value
 from .drift import Baseline
 from .schema_catalog import Schema, filenodes, fingerprints, read_schema
 

@@ -24,12 +24,13 @@ except ImportError:  # connection.require_driver() says so
     pass
 
 from .._core.checks import Check, require
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError, words
 from .._core.journal import Journal
 from .._core.names import Names
 from . import catalog, server_rules
 from .catalog import TableName
-from .connection import Endpoint, connected, execute, rows, transaction
+from .connection import connected, execute, rows, transaction
 from .status import State
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ except ImportError:  # connection.require_driver() says so
 
 from .._core.checks import Check, failed, ok
 from .._core.differences import NONE_DECLARED, ExpectedDifferences
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError, words
 from .._core.names import Direction, Names
 from . import (
@@ -36,7 +37,7 @@ from . import (
     upgrade_rules,
 )
 from .catalog import DatabaseFacts, ServerFacts
-from .connection import Endpoint, connect, connected
+from .connection import connect, connected
 from .identity import Policy
 from .publication import find_publication
 from .rule import Finding, Rule, Versions, find, judge

@@ -20,12 +20,13 @@ try:
 except ImportError:  # connection.require_driver() says so
     pass
 
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
 from .._core.waiting import Deadline
 from . import marker
-from .connection import Endpoint, connected, execute, rows, transaction, value
+from .connection import connected, execute, rows, transaction, value
 from .rule import quoted, some
 
 if TYPE_CHECKING:

@@ -17,12 +17,13 @@ try:
 except ImportError:  # connection.require_driver() says so
     pass
 
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
 from . import catalog, control_record, drift_baseline, lsn
 from .catalog import Prepared
-from .connection import Endpoint, connected, execute, value
+from .connection import connected, execute, value
 from .side_fence import close_databases, end_sessions
 from .slot import drop_slot
 from .status import State

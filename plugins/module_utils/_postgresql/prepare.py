@@ -19,11 +19,12 @@ except ImportError:  # connection.require_driver() says so
     pass
 
 from .._core.checks import require
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
 from . import identity, marker
-from .connection import Endpoint, connected, execute, value
+from .connection import connected, execute, value
 from .guardrails import Intent, create_checks
 from .identity import Change, Policy
 from .publication import Publication, create_publication, find_publication

@@ -14,11 +14,12 @@ from dataclasses import replace
 from functools import partial
 
 from .._core.checks import require
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError, WaitTimeout
 from .._core.journal import Journal
 from .._core.waiting import Deadline
 from . import drift_baseline, lsn
-from .connection import Endpoint, connected
+from .connection import connected
 from .guardrails import subscriber_checks
 from .position import close
 from .slot import Slot

@@ -28,13 +28,14 @@ except ImportError:  # refused in connection.require_driver()
 
 from .._core.checks import Check
 from .._core.differences import NONE_DECLARED, ExpectedDifferences
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.names import Direction, Names
 from .._core.side import Replication, SideFacts, TakenOver
 from .._core.waiting import Deadline
 from . import control_record, marker
 from .catalog import choose_databases
-from .connection import Endpoint, connect, connected, value
+from .connection import connect, connected, value
 from .guardrails import switchover_checks
 from .side_carrier import Carried, Carrier, Look, carry
 from .side_fence import (

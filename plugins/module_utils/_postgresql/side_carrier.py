@@ -22,9 +22,9 @@ try:
 except ImportError:  # refused in connection.require_driver()
     pass
 
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError, words
 from . import side_sequences as sequences
-from .connection import Endpoint
 from .side_sequences import Description, Name, Shape, State, Tolerance
 from .side_watch import Seen, Watch
 

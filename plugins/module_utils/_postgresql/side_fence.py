@@ -27,9 +27,10 @@ try:
 except ImportError:  # refused in connection.require_driver()
     pass
 
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.waiting import Deadline
-from .connection import Endpoint, connect, execute, rows, value
+from .connection import connect, execute, rows, value
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection

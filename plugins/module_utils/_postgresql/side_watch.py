@@ -25,8 +25,9 @@ try:
 except ImportError:  # refused in connection.require_driver()
     pass
 
+from .._core.endpoint import Endpoint
 from .catalog import FIRST_USER_OID
-from .connection import Endpoint, connect, execute, rows, value
+from .connection import connect, execute, rows, value
 from .side_sequences import Description, State, Tolerance, batches, describe, has_data_function, read, states
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from .._core.differences import NONE_DECLARED, ExpectedDifferences
+from .._core.endpoint import Endpoint
 from .._core.errors import WaitTimeout
 from .._core.names import Direction, Names
 from . import catalog, control_record, marker
-from .connection import Endpoint, connected
+from .connection import connected
 from .control_record import ControlRecord
 from .schema_rules import tables_in_step
 from .server_rules import STOPPED_REMEDY

@@ -18,8 +18,9 @@ try:
 except ImportError:  # connection.require_driver() says so
     pass
 
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError, words
-from .connection import Endpoint, conninfo, execute, rows, transaction
+from .connection import conninfo, execute, rows, transaction
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection

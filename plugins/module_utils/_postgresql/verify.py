@@ -31,11 +31,11 @@ except ImportError:  # connection.require_driver() says so
 from .._core import comparison
 from .._core.comparison import TableProof, fingerprint
 from .._core.differences import ExpectedDifferences
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError, words
 from .._core.names import Names
 from . import verify_others, verify_table
 from .catalog import TableName
-from .connection import Endpoint
 from .verify_comparison import Comparison, Table
 from .verify_cut import Stall, cut
 from .verify_others import SequenceReport

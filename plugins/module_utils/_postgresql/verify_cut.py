@@ -23,9 +23,10 @@ try:
 except ImportError:  # connection.require_driver() says so
     pass
 
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError, WaitTimeout, words
 from .catalog import TableName
-from .connection import Endpoint, connected, execute, rows, value
+from .connection import connected, execute, rows, value
 from .verify_sessions import Moment, Pair, lock, rollback, snapshot
 
 ATTEMPTS = 10

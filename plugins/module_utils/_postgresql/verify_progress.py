@@ -24,9 +24,10 @@ except ImportError:  # connection.require_driver() says so
     pass
 
 from .._core.comparison import TableProof
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.names import Names
-from .connection import Endpoint, connect, execute, rows, value
+from .connection import connect, execute, rows, value
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection

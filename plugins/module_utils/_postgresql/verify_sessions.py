@@ -24,11 +24,12 @@ try:
 except ImportError:  # connection.require_driver() says so
     pass
 
+from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.names import Names
 from . import marker
 from .catalog import TableName
-from .connection import Endpoint, connect, execute, value
+from .connection import connect, execute, value
 from .verify_table import open_session
 
 if TYPE_CHECKING:

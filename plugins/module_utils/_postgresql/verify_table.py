@@ -27,8 +27,9 @@ except ImportError:  # connection.require_driver() says so
     pass
 
 from .._core.comparison import Chunks, Rows
+from .._core.endpoint import Endpoint
 from .catalog import FIRST_USER_OID, TableName
-from .connection import Endpoint, connect, execute, rows, value
+from .connection import connect, execute, rows, value
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection

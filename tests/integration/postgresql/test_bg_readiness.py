@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import server_rules
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.guardrails import move_checks, switchover_checks
 from tests.integration.conftest import ModuleFailed, RunModule
 from tests.integration.postgresql.conftest import Pair, Servers, everything, hold, login, replicated, run, step

@@ -21,12 +21,12 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import subscription
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import (
-    Endpoint,
     connect,
     execute,
     rows,

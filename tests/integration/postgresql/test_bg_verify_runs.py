@@ -235,7 +235,7 @@ import conftest  # the search paths of this repository
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.waiting import wait_until
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import verify, verify_progress, verify_table
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 verify_progress.WORTH_KEEPING = 0.0
 read = verify_table.read_chunks
 def mortal(conn, shape, **more):

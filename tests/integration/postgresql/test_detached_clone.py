@@ -11,9 +11,10 @@ from contextlib import closing
 
 import pytest
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint, connect, execute
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import connect, execute
 from tests.integration.postgresql.conftest import Pair, Servers, everything, replicated, run, step
 from tests.integration.postgresql.test_pg_logical_subscription import Killed
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.guardrails import move_checks
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.schema_catalog import digests
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Options, verify

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import drift_baseline
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint, connected
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import connected
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.guardrails import move_checks
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.schema_catalog import (
     Schema,

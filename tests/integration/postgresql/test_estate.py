@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import (
-    Endpoint,
     connect,
     execute,
     rows,

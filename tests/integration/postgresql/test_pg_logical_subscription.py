@@ -16,12 +16,12 @@ from typing import Any
 import psycopg2
 import pytest
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError, WaitTimeout
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import control_record, subscription
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import (
-    Endpoint,
     connect,
     connected,
     rows,

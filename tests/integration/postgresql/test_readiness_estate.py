@@ -18,8 +18,8 @@ import psycopg2
 import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.checks import Check
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.guardrails import (
     Intent,
     create_checks,

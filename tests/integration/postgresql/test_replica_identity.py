@@ -13,10 +13,10 @@ from typing import Any
 import psycopg2
 import pytest
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import (
-    Endpoint,
     connect,
     execute,
 )

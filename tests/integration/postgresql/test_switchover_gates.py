@@ -20,7 +20,8 @@ from typing import Any
 import psycopg2
 import pytest
 
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint, connect, rows
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import connect, rows
 from tests.integration.conftest import ROOT, RUNNER, ModuleFailed, RunModule
 from tests.integration.postgresql.test_bg_switchover import (
     DEPLOYMENT,

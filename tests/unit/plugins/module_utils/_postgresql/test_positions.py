@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg2.extensions import parse_dsn
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import lsn
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.subscription import publisher_conninfo
 
 
