@@ -53,14 +53,14 @@ class CertificateAuthority:
             )
         )
 
-    def issue(self, address: str) -> Path:
-        """Return a PEM file with certificate and key for an IP address, made when it does not exist yet."""
-        path = self.directory / f"{address}.pem"
+    def issue(self, address: str, *others: str) -> Path:
+        """Return a PEM file with certificate and key for IP addresses, made when it does not exist yet."""
+        path = self.directory / f"{'-'.join((address, *others))}.pem"
         if path.exists():
             return path
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(one)) for one in (address, *others)])
         builder = self._builder(subject, key.public_key())
         builder = builder.add_extension(names, critical=False)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -18,6 +18,8 @@ from typing import Any, Literal
 from tests.lab.engine import EngineError
 
 ANSWER_SECONDS = 20.0
+ROOT = Path(__file__).resolve().parents[3]
+PROGRAM = str(Path(__file__).resolve().with_name("endpoints.py"))
 Scope = Literal["client", "replication", "all"]
 Mode = Literal["none", "cut", "stall", "delay"]
 
@@ -25,7 +27,9 @@ Mode = Literal["none", "cut", "stall", "delay"]
 class EndpointControl:
     """Starts the endpoint process and tells it which address leads where."""
 
-    def __init__(self, log: Path, on_replication: Callable[[Sequence[str]], None]) -> None:
+    def __init__(
+        self, log: Path, on_replication: Callable[[Sequence[str]], None], program: Sequence[str] = (PROGRAM,)
+    ) -> None:
         """Start the process; `on_replication(instances)` is called before a walsender of one of them starts."""
         if importlib.util.find_spec("uvloop") is None:
             raise EngineError("The lab's endpoints need uvloop: run `make setup`, or `pip install uvloop`.")
@@ -35,7 +39,8 @@ class EndpointControl:
         self._answers: dict[int, Queue[dict[str, Any]]] = {}
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("endpoints.py"))],
+                [sys.executable, *program],
+                cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,

@@ -42,7 +42,7 @@ class Target:
     instance: str
     host: str
     port: int
-    force_ssl: bool
+    force_ssl: bool = False
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Route:
 
     address: str
     port: int
-    context: ssl.SSLContext
+    context: ssl.SSLContext | None  # None: the servers speak TLS themselves
     targets: list[Target] = field(default_factory=list)
     server: asyncio.Server | None = None
     faults: dict[str, Fault] = field(default_factory=lambda: {"client": Fault(), "replication": Fault()})
@@ -94,6 +94,7 @@ class Half(asyncio.Protocol):
         self.link = link
         self.transport: asyncio.Transport | None = None
         self.other: Half | None = None
+        self.relaying = False  # the negotiation, where there is one, is over
         self.queue: deque[tuple[float, bytes]] = deque()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -153,16 +154,17 @@ class Half(asyncio.Protocol):
 class Link:
     """One client connection and, once its startup message is known, its connection to a server."""
 
-    def __init__(self, endpoints: Endpoints, route: Route) -> None:
+    def __init__(self, endpoints: Endpoints, route: Route, client: Half | None = None) -> None:
         """Make both halves; the client's is given to the listener."""
         self.endpoints = endpoints
         self.route = route
-        self.client = Client(self)
+        self.client = client or Client(self)
         self.server = Half(self)
         self.client.other, self.server.other = self.server, self.client
         self.target: Target | None = None
         self.instance: str | None = None
         self.scope = "client"
+        self.source: str | None = None  # the address that the server sees, when not an ordinary one
         self.stalled = False
         self.delay = 0.0
 
@@ -202,7 +204,8 @@ class Link:
         self.endpoints.links.add(self)
         loop = asyncio.get_running_loop()
         try:
-            await loop.create_connection(lambda: self.server, target.host, target.port)
+            local = (self.source, 0) if self.source is not None else None
+            await loop.create_connection(lambda: self.server, target.host, target.port, local_addr=local)
         except OSError:
             self.abort()
             self.ended()
@@ -211,7 +214,8 @@ class Link:
             self.server.close()
             return
         assert self.server.transport is not None
-        self.server.transport.write(packet)
+        if packet:
+            self.server.transport.write(packet)
         self.client.relaying = True
         self.obey(fault)
         if not self.stalled and self.client.transport is not None:
@@ -225,7 +229,6 @@ class Client(Half):
         """Wait for a client's first request."""
         super().__init__(link)
         self.buffer = b""
-        self.relaying = False
         self.encrypted = False
 
     def data_received(self, data: bytes) -> None:
@@ -266,6 +269,7 @@ class Client(Half):
         assert self.transport is not None
         loop = asyncio.get_running_loop()
         try:
+            assert self.link.route.context is not None
             transport = await loop.start_tls(self.transport, self, self.link.route.context, server_side=True)
         except (OSError, ssl.SSLError):
             if self.transport is not None:
@@ -342,16 +346,22 @@ class Endpoints:
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.load_cert_chain(certificate)
             route = self.routes[address] = Route(address, port, context)
-        route.targets = [Target(**target) for target in targets]
-        if not route.targets and route.server is not None:
+        await self.lead(route, [Target(**target) for target in targets])
+
+    async def lead(self, route: Route, targets: list[Target]) -> None:
+        """Make an address lead to these servers, and listen there as long as there is any."""
+        route.targets = targets
+        if not targets and route.server is not None:
             route.server.close()
             route.server = None
-        elif route.targets and route.server is None:
-            chosen = route
-            loop = asyncio.get_running_loop()
-            route.server = await loop.create_server(
-                lambda: Link(self, chosen).client, address, port, backlog=BACKLOG, reuse_address=True
-            )
+        elif targets and route.server is None:
+            route.server = await self.listen(route)
+
+    async def listen(self, route: Route) -> asyncio.Server:
+        """Serve an address."""
+        return await asyncio.get_running_loop().create_server(
+            lambda: Link(self, route).client, route.address, route.port, backlog=BACKLOG, reuse_address=True
+        )
 
     async def drop(self, instance: str) -> None:
         """Cut every link to a server."""
@@ -404,10 +414,9 @@ def say(message: dict[str, Any]) -> None:
     os.write(1, json.dumps(message).encode() + b"\n")
 
 
-async def main() -> None:
+async def main(endpoints: Endpoints) -> None:
     """Serve until the parent ends."""
     parent = os.getppid()
-    endpoints = Endpoints()
     loop = asyncio.get_running_loop()
     pending = b""
     over = asyncio.Event()
@@ -429,4 +438,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    uvloop.run(main(Endpoints()))

@@ -1,0 +1,445 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The MySQL engine of the lab: real servers behind endpoints, on volumes that can be cloned as Aurora's can."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tests.lab.engine import EngineError, EngineVersion, InstanceSpec, Parameter
+from tests.lab.mysql import parameters, readers, replication, volumes
+from tests.lab.mysql.binaries import fetch
+from tests.lab.mysql.servers import Installation, Server
+from tests.lab.mysql.volumes import Volume
+from tests.lab.postgresql.ca import CertificateAuthority
+from tests.lab.postgresql.endpoint_control import EndpointControl, Mode, Scope
+from tests.lab.postgresql.processes import Account, Keeper, Processes
+
+FIRST_INTERNAL_PORT = 23306
+POSITION_EVENT = "Binlog position from crash recovery is {} {}"
+
+
+@dataclass
+class Instance:
+    """A running server with what it was started with."""
+
+    spec: InstanceSpec
+    server: Server
+    family: str
+    parameters: Mapping[str, str]  # as they apply now
+    directory: Path | None = None  # a reader's own copy, removed with it
+
+
+@dataclass
+class Address:
+    """An endpoint address and which running instances claim it."""
+
+    port: int
+    claims: list[str] = field(default_factory=list)
+
+
+class MySQLEngine:
+    """`tests.lab.engine.DatabaseEngine` for aurora-mysql."""
+
+    def __init__(
+        self,
+        state_dir: Path,
+        ca_dir: Path | None = None,
+        authority: CertificateAuthority | None = None,
+        sleeps: bool = True,
+    ) -> None:
+        """Fetch the server if needed, prepare an empty volume, and start the keeper and the endpoint process.
+
+        Logs go to `state_dir/mysql-logs`. The certificates are those of `authority`, or of a new one in `ca_dir`
+        (default: `state_dir`). Data lies in `state_dir`, or in a temporary directory when the servers' user cannot
+        enter that one. Without `sleeps` the service's procedures do not take the seconds that they take on AWS.
+        Raises EngineError when something that is needed is missing.
+        """
+        binaries = fetch()
+        account = Account.choose()
+        if not account.can_enter(binaries.root):
+            raise EngineError(
+                f"The user {account.uid} that servers run as cannot enter {binaries.root}: set BLUEGREEN_CACHE to a "
+                "directory that every user can enter."
+            )
+        self._sleeps = sleeps
+        self._logs = state_dir / "mysql-logs"
+        self._logs.mkdir(parents=True)
+        self._root = _data_root(account, state_dir)
+        self._keeper = Keeper([self._root])
+        try:
+            home = account.make_directory(self._root / "home")
+            self._processes = Processes(account, self._keeper, home)
+            self._installation = Installation(binaries, self._processes, _free_port())
+            self._template = volumes.make_template(
+                self._installation, self._root / "template", self._logs / "template.log"
+            )
+            self._authority = authority or CertificateAuthority(ca_dir or state_dir)
+            self.ca_file = self._authority.file
+            program = ("-m", "tests.lab.mysql.endpoints")
+            self._endpoints = EndpointControl(self._logs / "mysql-endpoints.log", lambda _instances: None, program)
+        except BaseException:
+            shutil.rmtree(self._root, ignore_errors=True)
+            self._keeper.release()
+            raise
+        self._keeper.watch(self._endpoints.pid)
+        self._lock = threading.RLock()  # of the registries below, never held while a server does something
+        self._numbers = itertools.count(1)
+        self._server_ids: dict[str, int] = {}
+        self._volumes: dict[str, Volume] = {}
+        self._instances: dict[str, Instance] = {}
+        self._addresses: dict[str, Address] = {}
+        self._closed = False
+
+    # What is offered
+
+    def versions(self) -> Sequence[EngineVersion]:
+        """Return every version that is offered."""
+        return parameters.VERSIONS
+
+    def default_parameters(self, family: str) -> Mapping[str, Parameter]:
+        """Return the parameters of a family by name; EngineError for an unknown family."""
+        if family not in parameters.FAMILIES:
+            raise EngineError(
+                f"There is no parameter group family {family}; there are {', '.join(parameters.FAMILIES)}."
+            )
+        return parameters.defaults(family)
+
+    # Volumes
+
+    def create_volume(
+        self, volume_id: str, version: str, master_username: str, master_password: str, database: str | None
+    ) -> None:
+        """Make an empty volume; its users and its first database appear when its writer starts."""
+        volume = self._new_volume(volume_id, version, master_username)
+        try:
+            volumes.create(volume, self._template, self._installation)
+            volume.password, volume.database = master_password, database
+        except BaseException:
+            self.delete_volume(volume_id)
+            raise
+
+    def _new_volume(self, volume_id: str, version: str, master: str) -> Volume:
+        if version not in {entry.version for entry in parameters.VERSIONS}:
+            raise EngineError(f"There is no version {version} of {parameters.ENGINE}.")
+        account = self._processes.account
+        with self._lock:
+            if volume_id in self._volumes:
+                raise EngineError(f"There is a volume {volume_id} already.")
+            directory = account.make_directory(self._root / f"v{next(self._numbers)}")
+            volume = Volume(volume_id, version, master, directory)
+            account.make_directory(volume.run)
+            self._volumes[volume_id] = volume
+        return volume
+
+    def _volume(self, volume_id: str) -> Volume:
+        with self._lock:
+            if volume_id not in self._volumes:
+                raise EngineError(f"There is no volume {volume_id}.")
+            return self._volumes[volume_id]
+
+    def _writer(self, volume_id: str) -> Instance | None:
+        with self._lock:
+            for instance in self._instances.values():
+                spec = instance.spec
+                if spec.volume_id == volume_id and spec.role == "writer" and instance.server.running():
+                    return instance
+        return None
+
+    def _readers(self, volume_id: str) -> list[Instance]:
+        with self._lock:
+            found = [one for one in self._instances.values() if one.spec.volume_id == volume_id]
+        return [one for one in found if one.spec.role == "reader"]
+
+    def clone_volume(self, source_id: str, target_id: str) -> None:
+        """Make a crash-consistent copy of a volume, running or stopped, binary log and replica settings included."""
+        source = self._volume(source_id)
+        target = self._new_volume(target_id, source.version, source.master)
+        writer = self._writer(source_id)
+        try:
+            volumes.clone(source, writer.server if writer else None, target, self._installation)
+        except BaseException:
+            self.delete_volume(target_id)
+            raise
+        if writer is not None and parameters.has_binlog(writer.family, writer.parameters):
+            target.without_binlog = parameters.has_enhanced_binlog(writer.family, writer.parameters)
+            replication.purge(writer.server, rotate=True)
+
+    def follow_volume(self, source_id: str, target_id: str) -> None:
+        """Refuse: the lab has no global database of this engine."""
+        raise EngineError(f"A global database is not supported for {parameters.ENGINE} by the lab.")
+
+    def promote_volume(self, volume_id: str, complete: bool) -> None:
+        """Refuse: the lab has no global database of this engine."""
+        raise EngineError(f"A global database is not supported for {parameters.ENGINE} by the lab.")
+
+    def upgrade_volume(self, volume_id: str, version: str) -> None:
+        """Bring a volume whose servers are stopped to another version; its next writer has that version's procedures.
+
+        There is one server program for all versions: what changes is what is the service's.
+        """
+        volume = self._volume(volume_id)
+        if version not in {entry.version for entry in parameters.VERSIONS}:
+            raise EngineError(f"There is no version {version} of {parameters.ENGINE}.")
+        if self._writer(volume_id) is not None:
+            raise EngineError(f"The writer of volume {volume_id} still runs.")
+        volume.version = version
+
+    def set_master_password(self, volume_id: str, password: str) -> None:
+        """Change the master user's password; with the writer stopped it applies when that starts."""
+        volume = self._volume(volume_id)
+        volume.password = password
+        if (writer := self._writer(volume_id)) is not None:
+            volumes.on_writer_start(volume, writer.server, self._sleeps)
+
+    def delete_volume(self, volume_id: str) -> None:
+        """Remove a volume and everything that still runs on it."""
+        with self._lock:
+            running = [name for name, instance in self._instances.items() if instance.spec.volume_id == volume_id]
+        for name in running:
+            self.stop(name, immediate=True)
+        with self._lock:
+            volume = self._volumes.pop(volume_id, None)
+        if volume is not None:
+            shutil.rmtree(volume.directory, ignore_errors=True)
+
+    def falsify_position(self, volume_id: str, offset: int) -> None:
+        """Make a fault: the position that the next start of the volume's writer reports is wrong by so many bytes."""
+        self._volume(volume_id).offset = offset
+
+    # Servers
+
+    def start(self, spec: InstanceSpec) -> Sequence[str]:
+        """Start a server; it accepts connections on all its addresses when this returns.
+
+        Returns the messages of the instance's events: a writer with a binary log says where its recovery found the end
+        of it. A reader is a server on a copy of the writer's volume that follows its binary log; see `readers.py`.
+        """
+        volume = self._volume(spec.volume_id)
+        with volume.lock:
+            return self._start(spec, volume)
+
+    def _start(self, spec: InstanceSpec, volume: Volume) -> Sequence[str]:
+        self.stop(spec.instance_id)
+        family = parameters.family_of(volume.version).family
+        log = self._logs / f"{spec.instance_id}.log"
+        if spec.role == "writer":
+            if (other := self._writer(spec.volume_id)) is not None:
+                raise EngineError(f"Volume {spec.volume_id} has a running writer already: {other.spec.instance_id}.")
+            server = Server(self._installation, volume.data, volume.run, log)
+            instance = Instance(spec, server, family, dict(spec.parameters))
+        else:
+            instance = self._reader_instance(spec, volume, family, log)
+        try:
+            messages = self._run(instance, volume)
+            with self._lock:
+                self._instances[spec.instance_id] = instance
+            self._claim(instance, spec.addresses)
+        except BaseException:
+            with self._lock:
+                self._instances.pop(spec.instance_id, None)
+            with contextlib.suppress(EngineError):
+                self._release(instance, spec.addresses)
+            self._discard(instance, immediate=True)
+            raise
+        return messages
+
+    def _reader_instance(self, spec: InstanceSpec, volume: Volume, family: str, log: Path) -> Instance:
+        writer = self._writer(spec.volume_id)
+        if writer is None:
+            raise EngineError(f"The reader {spec.instance_id} needs a running writer.")
+        account = self._processes.account
+        with self._lock:
+            directory = account.make_directory(self._root / f"r{next(self._numbers)}")
+        run = account.make_directory(directory / "run")
+        server = Server(self._installation, directory / "data", run, log)
+        volumes.snapshot(volume, writer.server, server.data, self._installation)
+        return Instance(spec, server, family, dict(spec.parameters), directory)
+
+    def _run(self, instance: Instance, volume: Volume) -> Sequence[str]:
+        """Start an instance's server and make it what it must be, before anybody can reach it."""
+        spec, server = instance.spec, instance.server
+        settings = parameters.server_settings(instance.family, spec.parameters)
+        settings |= {"bind-address": spec.addresses[0], "server-id": str(self._server_id(spec.instance_id))}
+        settings |= self._certificate(instance)
+        newest = volumes.last_binlog(server.data) if "log-bin" in settings else None
+        if spec.role == "reader":
+            server.configure({**settings, **readers.SETTINGS})
+            server.start()
+            writer = self._writer(spec.volume_id)
+            if writer is not None and newest is not None:
+                at = volumes.recovered_position(server.data, newest)
+                readers.follow(server, writer.server, volume, at)
+            return ()
+        server.configure(settings)
+        server.start()
+        position = volumes.recovered_position(server.data, newest)
+        volumes.on_writer_start(volume, server, self._sleeps)
+        replication.resume(server, cloned=volume.cloned)
+        if volume.without_binlog:
+            replication.forget_binlog(server)
+        for reader in self._readers(volume.volume_id):
+            readers.turn(reader.server, server, volume)
+        offset, volume.offset = volume.offset, 0
+        volume.cloned = volume.without_binlog = False
+        return () if position is None else (POSITION_EVENT.format(position[0], position[1] + offset),)
+
+    def _server_id(self, instance_id: str) -> int:
+        with self._lock:
+            return self._server_ids.setdefault(instance_id, 1_000_001 + len(self._server_ids))
+
+    def _certificate(self, instance: Instance) -> dict[str, str]:
+        """Return the settings of a certificate that is valid for all addresses of an instance."""
+        issued = self._authority.issue(*instance.spec.addresses)
+        own = instance.server.run / "server.pem"
+        self._processes.account.write(own, issued.read_text(encoding="utf-8"))
+        return {"ssl-cert": str(own), "ssl-key": str(own)}
+
+    def stop(self, instance_id: str, immediate: bool = False) -> None:
+        """Stop a server; `immediate` is a crash. A server that does not run is fine."""
+        with self._lock:
+            instance = self._instances.pop(instance_id, None)
+        if instance is not None:
+            self._release(instance, instance.spec.addresses)
+            self._discard(instance, immediate)
+
+    def _discard(self, instance: Instance, immediate: bool) -> None:
+        """End what belongs to an instance that no address leads to."""
+        instance.server.stop(immediate or instance.directory is not None)
+        if not self._closed:
+            self._endpoints.order("drop", instance=instance.spec.instance_id)
+        if instance.directory is not None:
+            shutil.rmtree(instance.directory, ignore_errors=True)
+
+    def apply_dynamic(self, instance_id: str, parameters: Mapping[str, str]) -> None:
+        """Give a running server the effective parameters; static ones wait for the next start."""
+        _apply(self._instance(instance_id), parameters)
+
+    def _instance(self, instance_id: str) -> Instance:
+        with self._lock:
+            if instance_id not in self._instances:
+                raise EngineError(f"The instance {instance_id} does not run.")
+            return self._instances[instance_id]
+
+    # Endpoints
+
+    def set_addresses(self, instance_id: str, addresses: Sequence[str]) -> None:
+        """Let other addresses lead to a running server; connections through those that stay are not touched."""
+        instance = self._instance(instance_id)
+        before, after = instance.spec.addresses, tuple(addresses)
+        instance.spec = replace(instance.spec, addresses=after)
+        self._certificate(instance)
+        instance.server.execute("ALTER INSTANCE RELOAD TLS")
+        self._release(instance, [address for address in before if address not in after])
+        self._claim(instance, [address for address in after if address not in before])
+
+    def _claim(self, instance: Instance, addresses: Sequence[str]) -> None:
+        with self._lock:
+            for address in addresses:
+                entry = self._addresses.setdefault(address, Address(instance.spec.port))
+                entry.claims.append(instance.spec.instance_id)
+        self._route(addresses)
+
+    def _release(self, instance: Instance, addresses: Sequence[str]) -> None:
+        with self._lock:
+            for address in addresses:
+                entry = self._addresses.get(address)
+                if entry is not None and instance.spec.instance_id in entry.claims:
+                    entry.claims.remove(instance.spec.instance_id)
+        self._route(addresses)
+
+    def _route(self, addresses: Sequence[str]) -> None:
+        """Tell the endpoint process where addresses lead: to the readers that claim one, else to the writer."""
+        with self._lock:
+            for address in addresses:
+                if (entry := self._addresses.get(address)) is None:
+                    continue
+                claims = [self._instances[name] for name in entry.claims if name in self._instances]
+                readers = [instance for instance in claims if instance.spec.role == "reader"]
+                targets = [
+                    {
+                        "instance": instance.spec.instance_id,
+                        "host": instance.server.settings["bind-address"],
+                        "port": self._installation.port,
+                    }
+                    for instance in readers or claims[-1:]
+                ]
+                self._endpoints.order("route", address=address, port=entry.port, targets=targets)
+
+    # Faults
+
+    def fault_link(self, address: str, mode: Mode, scope: Scope = "all", delay: float = 0.0) -> None:
+        """Cut, stall, slow (`delay` seconds each way) or heal (`none`) the connections to an endpoint address.
+
+        The scope `replication` is what replicas use: the link between blue and green.
+        """
+        self._endpoints.order("fault", address=address, scope=scope, mode=mode, delay=delay)
+
+    def as_service(self, instance_id: str, *statements: str) -> None:
+        """Run statements of the service's own account outside the binary log, for what AWS does and tests must."""
+        self._instance(instance_id).server.execute(*statements)
+
+    def links(self, instance_id: str) -> int:
+        """Return how many connections lead to an instance through its endpoints now."""
+        counts = self._endpoints.order("links")
+        return int(counts.get(instance_id, 0))
+
+    def pids(self) -> list[int]:
+        """Return the pids of the endpoint process and of every server that runs."""
+        with self._lock:
+            servers = [instance.server.pid for instance in self._instances.values()]
+        return [self._endpoints.pid, *(pid for pid in servers if pid is not None)]
+
+    def close(self) -> None:
+        """End every process by pid and remove every file but the logs and the certificates."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            instances, self._instances = list(self._instances.values()), {}
+        self._endpoints.close()
+        for instance in instances:  # all at once, then wait for each
+            instance.server.signal(signal.SIGKILL)
+        for instance in instances:
+            self._discard(instance, immediate=True)
+        shutil.rmtree(self._root, ignore_errors=True)
+        self._keeper.release()
+
+
+def _apply(instance: Instance, wanted: Mapping[str, str]) -> None:
+    changed, unset = parameters.dynamic_changes(instance.family, instance.parameters, wanted)
+    replication.set_variables(instance.server, changed, unset)
+    instance.parameters = dict(wanted)
+
+
+def _data_root(account: Account, state_dir: Path) -> Path:
+    """Return a new private directory that the servers' user can enter, short enough for a socket's path."""
+    for base in (state_dir, Path(tempfile.gettempdir())):
+        if len(str(base)) <= 60 and account.can_enter(base / "x"):
+            root = Path(tempfile.mkdtemp(prefix="bluegreen-my-", dir=base))
+            root.chmod(0o711)
+            return root
+    raise EngineError(f"The user {account.uid} that servers run as cannot enter {state_dir} nor a temporary directory.")
+
+
+def _free_port() -> int:
+    """Return a port that nothing on this machine listens on."""
+    for port in range(FIRST_INTERNAL_PORT, FIRST_INTERNAL_PORT + 1000):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            return port
+    raise EngineError(f"There is no free port from {FIRST_INTERNAL_PORT} on.")
