@@ -86,10 +86,11 @@ class DatabaseEngine(Protocol):
         With `complete`, raises EngineError unless it has everything of its source, whose servers are stopped.
         """
 
-    def start(self, spec: InstanceSpec) -> None:
+    def start(self, spec: InstanceSpec) -> Sequence[str]:
         """Start a server; it accepts connections on all its addresses when this returns.
 
-        A reader is a physical standby of the volume's writer, which runs already, or of a volume that follows.
+        A reader follows the volume's writer, which runs already, or a volume that follows. Returns the messages of
+        the events of the DB instance that the start itself has on AWS.
         """
 
     def set_addresses(self, instance_id: str, addresses: Sequence[str]) -> None:

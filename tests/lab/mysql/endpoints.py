@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import uvloop
@@ -54,7 +55,11 @@ class MySQLEndpoints(Endpoints):
             lambda: MySQLLink(self, route).client, route.address, route.port, backlog=BACKLOG, reuse_address=True
         )
 
-    async def route(self, address: str, port: int, targets: list[dict[str, Any]]) -> None:
+    def orders(self) -> dict[str, Callable[..., Any]]:
+        """Return the orders by name; each takes the other keys of its JSON object."""
+        return {**super().orders(), "route": self.pass_on}
+
+    async def pass_on(self, address: str, port: int, targets: list[dict[str, Any]]) -> None:
         """Make an address lead to these servers; without any, nothing listens there."""
         chosen = self.routes.setdefault(address, Route(address, port, None))
         await self.lead(chosen, [Target(**target) for target in targets])

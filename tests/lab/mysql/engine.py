@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.lab.engine import EngineError, EngineVersion, InstanceSpec, Parameter
-from tests.lab.mysql import parameters, readers, replication, volumes
+from tests.lab.mysql import parameters, readers, replication, template, volumes
 from tests.lab.mysql.binaries import fetch
 from tests.lab.mysql.servers import Installation, Server
 from tests.lab.mysql.volumes import Volume
@@ -81,9 +81,7 @@ class MySQLEngine:
             home = account.make_directory(self._root / "home")
             self._processes = Processes(account, self._keeper, home)
             self._installation = Installation(binaries, self._processes, _free_port())
-            self._template = volumes.make_template(
-                self._installation, self._root / "template", self._logs / "template.log"
-            )
+            self._template = template.prepare(self._installation, self._root, self._logs / "template.log")
             self._authority = authority or CertificateAuthority(ca_dir or state_dir)
             self.ca_file = self._authority.file
             program = ("-m", "tests.lab.mysql.endpoints")
@@ -274,7 +272,7 @@ class MySQLEngine:
         settings |= self._certificate(instance)
         newest = volumes.last_binlog(server.data) if "log-bin" in settings else None
         if spec.role == "reader":
-            server.configure({**settings, **readers.SETTINGS})
+            server.configure(readers.settings(settings))
             server.start()
             writer = self._writer(spec.volume_id)
             if writer is not None and newest is not None:
@@ -301,9 +299,10 @@ class MySQLEngine:
     def _certificate(self, instance: Instance) -> dict[str, str]:
         """Return the settings of a certificate that is valid for all addresses of an instance."""
         issued = self._authority.issue(*instance.spec.addresses)
-        own = instance.server.run / "server.pem"
+        own, authority = instance.server.run / "server.pem", instance.server.run / "ca.pem"
         self._processes.account.write(own, issued.read_text(encoding="utf-8"))
-        return {"ssl-cert": str(own), "ssl-key": str(own)}
+        self._processes.account.write(authority, self.ca_file.read_text(encoding="utf-8"))
+        return {"ssl-ca": str(authority), "ssl-cert": str(own), "ssl-key": str(own)}
 
     def stop(self, instance_id: str, immediate: bool = False) -> None:
         """Stop a server; `immediate` is a crash. A server that does not run is fine."""

@@ -191,8 +191,7 @@ LAB_SETTINGS: Mapping[str, str] = {
     "skip-replica-start": "ON",  # replication that was on is started again when the volume is ready
     "log-replica-updates": "ON",
     # The schema mysql is not replicated: rows of its tables, and statements about accounts, which are writes to them.
-    # The colon is the default channel: that of a client.
-    "replicate-wild-ignore-table": ":mysql.%",
+    "replicate-wild-ignore-table": "mysql.%",
     "binlog-expire-logs-auto-purge": "ON",
 }
 # Not for a community server: it does not know them, or the lab decides them.
@@ -206,7 +205,6 @@ NOT_TRANSLATED = frozenset(
         "performance_schema",
         "port",
         "replica_skip_errors",
-        "replicate-wild-ignore-table",
         "server_id",
         "skip-replica-start",
         "sync_binlog",
@@ -268,8 +266,9 @@ def server_settings(family: str, parameters: Mapping[str, str]) -> dict[str, str
     """Return the configuration of a community server for the effective parameters of the service."""
     settings = dict(LAB_SETTINGS)
     for name, value in variables(family, parameters).items():
-        settings.pop(name.replace("_", "-"), None)
-        settings[f"loose-{name.replace('_', '-')}"] = value
+        option = name.replace("_", "-")
+        kept = settings.pop(option, None) if option.startswith("replicate-") else None
+        settings[f"loose-{option}"] = f"{kept},{value}" if kept else value
     if has_binlog(family, parameters):
         settings["log-bin"] = BINLOG
         settings["loose-binlog-format"] = effective(family, parameters)["binlog_format"]

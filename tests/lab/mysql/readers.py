@@ -33,6 +33,12 @@ SETTINGS: Mapping[str, str] = {
 }
 
 
+def settings(writer: Mapping[str, str]) -> dict[str, str]:
+    """Return a reader's configuration from what a writer with the same parameters would have."""
+    kept = {name: value for name, value in writer.items() if "replicate-" not in name}
+    return {**kept, **SETTINGS}
+
+
 def follow(reader: Server, writer: Server, volume: Volume, at: tuple[str, int] | None) -> None:
     """Let a reader follow the writer from where its copy ends."""
     if reader.value("SELECT @@GLOBAL.gtid_mode") == "ON":

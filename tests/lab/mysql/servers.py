@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pymysql
 from pymysql.cursors import DictCursor
@@ -76,7 +76,10 @@ class Server:
             "port": str(self.installation.port),
         }
         self.settings = {**settings, **own}
-        lines = ["[mysqld]", *(f"{name}={value}" for name, value in self.settings.items())]
+        lines = ["[mysqld]"]
+        for name, value in self.settings.items():
+            several = name.removeprefix("loose-").startswith("replicate-")  # once for each value
+            lines += [f"{name}={part}" for part in (value.split(",") if several else (value,))]
         self.installation.processes.account.write(self.run / "my.cnf", "\n".join(lines) + "\n")
 
     def start(self) -> None:
@@ -179,7 +182,7 @@ class Server:
         try:
             with connection.cursor() as cursor:
                 cursor.execute(statement, values)
-                return list(cast("tuple[dict[str, Any], ...]", cursor.fetchall()))
+                return list(cursor.fetchall())
         except pymysql.MySQLError as error:
             raise EngineError(f"The lab could not read something on a server of its own: {error}") from error
         finally:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,35 +46,10 @@ class Volume:
         return self.directory / "run"
 
 
-def make_template(installation: Installation, directory: Path, log: Path) -> Path:
-    """Initialise a data directory below `directory` that volumes are copied from, and return it; takes about 3 s."""
-    account = installation.processes.account
-    account.make_directory(directory)
-    data, run = directory / "data", account.make_directory(directory / "run")
-    binaries = installation.binaries
-    settings = {"secure-file-priv": "NULL", "mysqlx": "OFF", "skip-networking": "ON", "skip-log-bin": "", "innodb-redo-log-capacity": "16M"}
-    server = _Template(installation, data, run, log)
-    server.configure(settings)
-    options = [f"--defaults-file={run / 'my.cnf'}", *binaries.options, "--initialize-insecure"]
-    installation.processes.run([*binaries.command, *options], directory=run)
-    server.start()
-    try:
-        server.execute(*privileges.first_statements())
-    finally:
-        server.stop()
-    (data / "auto.cnf").unlink()
-    return data
-
-
-class _Template(Server):
-    """The server of the template, whose administrator still has the name that every new server's has."""
-
-    account = "root"
-
-
 def create(volume: Volume, template: Path, installation: Installation) -> None:
     """Make an empty volume; its users and its first database are made when its writer starts."""
     copy(installation, template, volume.data)
+    installation.processes.run(["chmod", "-R", "go=", str(volume.data)])  # the template can be read by everybody
 
 
 def copy(installation: Installation, source: Path, target: Path) -> None:

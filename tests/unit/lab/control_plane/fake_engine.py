@@ -70,7 +70,7 @@ class FakeEngine:
         source = self.volumes[source_id]
         self.volumes[target_id] = Volume(source.version, source.username, source.password, copy_of=source_id)
 
-    def start(self, spec: InstanceSpec) -> None:
+    def start(self, spec: InstanceSpec) -> Sequence[str]:
         """Keep a running server."""
         if self.refuse_start:
             raise EngineError(self.refuse_start)
@@ -83,6 +83,7 @@ class FakeEngine:
         self.started.append(spec)
         self.servers[spec.instance_id] = spec
         self.parameters[spec.instance_id] = dict(spec.parameters)
+        return ()
 
     def _has_writer(self, volume_id: str) -> bool:
         return any(spec.volume_id == volume_id and spec.role == "writer" for spec in self.servers.values())
