@@ -98,6 +98,8 @@ class MySQLEngine:
         self._instances: dict[str, Instance] = {}
         self._addresses: dict[str, Address] = {}
         self._closed = False
+        self._housekeeping = replication.Housekeeping(self._writers_with_binlog)
+        self._housekeeping.start()
 
     # What is offered
 
@@ -154,6 +156,15 @@ class MySQLEngine:
                     return instance
         return None
 
+    def _writers_with_binlog(self) -> list[tuple[Server, int]]:
+        with self._lock:
+            writers = [one for one in self._instances.values() if one.spec.role == "writer" and one.server.running()]
+        return [
+            (one.server, len(self._readers(one.spec.volume_id)))
+            for one in writers
+            if parameters.has_binlog(one.family, one.spec.parameters)
+        ]
+
     def _readers(self, volume_id: str) -> list[Instance]:
         with self._lock:
             found = [one for one in self._instances.values() if one.spec.volume_id == volume_id]
@@ -169,9 +180,9 @@ class MySQLEngine:
         except BaseException:
             self.delete_volume(target_id)
             raise
-        if writer is not None and parameters.has_binlog(writer.family, writer.parameters):
-            target.without_binlog = parameters.has_enhanced_binlog(writer.family, writer.parameters)
-            replication.purge(writer.server, rotate=True)
+        if writer is not None and parameters.has_binlog(writer.family, writer.spec.parameters):
+            target.without_binlog = parameters.has_enhanced_binlog(writer.family, writer.spec.parameters)
+            replication.purge(writer.server, len(self._readers(source_id)), rotate=True)
 
     def follow_volume(self, source_id: str, target_id: str) -> None:
         """Refuse: the lab has no global database of this engine."""
@@ -406,6 +417,7 @@ class MySQLEngine:
                 return
             self._closed = True
             instances, self._instances = list(self._instances.values()), {}
+        self._housekeeping.stop()
         self._endpoints.close()
         for instance in instances:  # all at once, then wait for each
             instance.server.signal(signal.SIGKILL)

@@ -155,8 +155,6 @@ TABLE = (
 # fmt: on
 # Defaults that a later family has instead.
 SINCE_84 = {"require_secure_transport": "ON"}
-# The service's own defaults where the server's differ and the group names none.
-_SERVICE_DEFAULTS = {3: {"event_scheduler": "OFF"}, 8: {"event_scheduler": "OFF"}}
 
 # What a community server gets so that several of them share a laptop, and what the service sets; none of it is a
 # client's business.
@@ -237,8 +235,7 @@ def effective(family: str, parameters: Mapping[str, str]) -> dict[str, str]:
     Formulas such as `{DBInstanceClassMemory*3/4}` are left out, and what the family does not have.
     """
     known = defaults(family)
-    values = dict(_SERVICE_DEFAULTS[FAMILIES[family]])
-    values.update({name: parameter.value for name, parameter in known.items() if parameter.value is not None})
+    values = {name: parameter.value for name, parameter in known.items() if parameter.value is not None}
     values.update((name, value) for name, value in parameters.items() if name in known)
     return {name: value for name, value in values.items() if "{" not in value}
 

@@ -6,30 +6,44 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 import pymysql
 
 from tests.lab.engine import EngineError
+from tests.lab.mysql.privileges import REPLICATOR
 from tests.lab.mysql.servers import Server
 
+HOUSEKEEPING_SECONDS = 5.0
 _UNKNOWN_VARIABLE = 1193
+_PURGE_SECONDS = 1.0  # a reader that follows needs a moment to go on to the new file
+_REPLICAS = (
+    "SELECT processlist_user AS user FROM performance_schema.threads WHERE processlist_command LIKE 'Binlog Dump%'"
+)
 _RETENTION = "SELECT value FROM mysql.rds_configuration WHERE name = 'binlog retention hours'"
 
 
-def purge(server: Server, rotate: bool = False) -> None:
+def purge(server: Server, readers: int, rotate: bool = False) -> None:
     """Remove the binary logs that retention does not keep, as far as no replica that is connected reads them.
 
-    Without a retention the service removes what it can as soon as it can; `rotate` closes the newest file first. The
-    server itself keeps a file that it is sending.
+    Without a retention the service removes what it can as soon as it can. With `rotate` the newest file is closed first,
+    as it is some time on AWS, unless a replica of a client is connected. As long as one of the `readers` is not
+    connected nothing is removed. The server itself keeps a file that it is sending.
     """
     if server.value(_RETENTION) is not None:
         return
-    if rotate and not server.rows("SELECT 1 FROM performance_schema.threads WHERE name = 'thread/sql/source_dump'"):
+    replicas = [str(row["user"]) for row in server.rows(_REPLICAS)]
+    if replicas.count(REPLICATOR) < readers:
+        return
+    if rotate and replicas.count(REPLICATOR) == len(replicas):
         server.execute("FLUSH BINARY LOGS")
-    names = [str(row["Log_name"]) for row in server.rows("SHOW BINARY LOGS")]
-    if len(names) > 1:
+    deadline = time.monotonic() + _PURGE_SECONDS
+    while len(names := [str(row["Log_name"]) for row in server.rows("SHOW BINARY LOGS")]) > 1:
         server.execute(f"PURGE BINARY LOGS TO '{names[-1]}'")
+        if time.monotonic() > deadline:
+            break
 
 
 def resume(server: Server, cloned: bool) -> None:
@@ -47,6 +61,27 @@ def forget_binlog(server: Server) -> None:
     """Start the binary log anew, as a clone of a cluster with the enhanced binary log does."""
     executed = server.value("SELECT @@GLOBAL.gtid_executed")
     server.execute("RESET BINARY LOGS AND GTIDS", ("SET GLOBAL gtid_purged = %s", (executed,)))
+
+
+class Housekeeping(threading.Thread):
+    """Removes the binary logs of all writers that retention does not keep, every few seconds."""
+
+    def __init__(self, writers: Callable[[], Sequence[tuple[Server, int]]]) -> None:
+        """Prepare the thread; `writers` gives those with a binary log, each with how many readers follow it."""
+        super().__init__(name="housekeeping", daemon=True)
+        self._writers = writers
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Work until `stop`."""
+        while not self._over.wait(HOUSEKEEPING_SECONDS):
+            for server, readers in self._writers():
+                with contextlib.suppress(EngineError):  # it has just been stopped, or is busy; there is a next time
+                    purge(server, readers)
+
+    def stop(self) -> None:
+        """End the work soon."""
+        self._over.set()
 
 
 def set_variables(server: Server, changed: Mapping[str, str], unset: Sequence[str]) -> None:

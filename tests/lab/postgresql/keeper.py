@@ -5,8 +5,8 @@
 
 Started as `python keeper.py DIRECTORY...` by the engine. It reads orders, one JSON object per line, from stdin:
 `{"watch": pid}`, `{"forget": pid}`, `{"release": true}` (the engine has cleaned up itself). When stdin ends or the
-parent is gone without a release, it ends every watched process and every server whose `postmaster.pid` lies below one
-of the directories, then removes the directories. Only the standard library, so that it starts fast.
+parent is gone without a release, it ends every watched process and every server whose `postmaster.pid` or `my.cnf` lies
+below one of the directories, then removes the directories. Only the standard library, so that it starts fast.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ def forbid_core_file(pid: int) -> None:
 
 
 def end_processes(watched: dict[int, str]) -> None:
-    """End the watched processes: SIGQUIT (a server's immediate shutdown), and SIGKILL for what does not listen."""
+    """End the watched processes: SIGQUIT (a server's immediate shutdown), and SIGKILL for what does not listen.
+
+    A MySQL server that is held by SIGSTOP hears the second one only.
+    """
     for number in (signal.SIGQUIT, signal.SIGKILL):
         for pid, started in watched.items():
             if start_time(pid) == started:
@@ -69,6 +72,21 @@ def servers_below(directories: list[str]) -> dict[int, str]:
             started = start_time(pid)
             if started is not None and str(path.parent).encode() in command:
                 found[pid] = started
+    return {**found, **configured_below(directories)}
+
+
+def configured_below(directories: list[str]) -> dict[int, str]:
+    """Return pid and start time of every server that was started with a configuration below one of the directories."""
+    found: dict[int, str] = {}
+    marks = [f"--defaults-file={directory}/".encode() for directory in directories]
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        pid = int(path.parent.name)
+        if any(word.startswith(mark) for word in words for mark in marks) and (started := start_time(pid)) is not None:
+            found[pid] = started
     return found
 
 
