@@ -89,8 +89,8 @@ class DatabaseEngine(Protocol):
     def start(self, spec: InstanceSpec) -> Sequence[str]:
         """Start a server; it accepts connections on all its addresses when this returns.
 
-        A reader follows the volume's writer, which runs already, or a volume that follows. Returns the messages of
-        the events of the DB instance that the start itself has on AWS.
+        A reader is a physical standby of the volume's writer, which runs already, or of a volume that follows. Returns
+        the messages that the service publishes as events of the DB instance, as it does after a crash recovery.
         """
 
     def set_addresses(self, instance_id: str, addresses: Sequence[str]) -> None:

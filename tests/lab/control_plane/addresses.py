@@ -9,16 +9,21 @@ import random
 import socket
 
 CLAIM_PORT = 1433  # nobody's server in the lab; who listens here on .254 owns the network
-POSTGRESQL_PORT = 5432
 
 
 class Addresses:
-    """One network of loopback addresses and the engine's default port in it; `close` gives the network back."""
+    """One network of loopback addresses and the engines' default ports in it; `close` gives the network back."""
 
     def __init__(self) -> None:
         self._claim, self.network = _claim_network()
-        self.port = _default_port(self.network)
+        self._ports: dict[int, int] = {}
         self._free = list(range(10, 250))
+
+    def port(self, usual: int) -> int:
+        """Return an engine's default port: the usual one, or another where somebody has that on every address."""
+        if usual not in self._ports:
+            self._ports[usual] = _default_port(self.network, usual)
+        return self._ports[usual]
 
     def take(self) -> str:
         """Return an address that no endpoint has."""
@@ -46,9 +51,8 @@ def _claim_network() -> tuple[socket.socket, str]:
     raise OSError("no free loopback network 127.A.B.0/24 was found")
 
 
-def _default_port(network: str) -> int:
-    """5432, or any free port where somebody has 5432 on every address."""
-    for port in (POSTGRESQL_PORT, 0):
+def _default_port(network: str, usual: int) -> int:
+    for port in (usual, 0):
         with socket.socket() as probe:
             try:
                 probe.bind((f"{network}.253", port))

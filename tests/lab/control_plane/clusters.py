@@ -19,6 +19,7 @@ from tests.lab.control_plane.errors import (
     not_in_lab,
 )
 from tests.lab.control_plane.global_rules import may_be_copied, may_be_deleted
+from tests.lab.control_plane.kinds import check_database, check_logs, check_master_user, check_password, kind_of
 from tests.lab.control_plane.parameter_groups import group_for
 from tests.lab.control_plane.plane import Call, Handler
 from tests.lab.control_plane.records import Cluster, Shape, resource_id, utcnow
@@ -86,19 +87,6 @@ def refuse_what_is_not_in_lab(params: Shape) -> None:
             raise not_in_lab(f"the option {name}")
 
 
-def check_password(password: str) -> None:
-    """Raise for a master password that the service refuses."""
-    if len(password) < 8:
-        raise invalid_value(
-            "The parameter MasterUserPassword is not a valid password because it is shorter than 8 characters."
-        )
-    if any(sign in password for sign in '/@" ') or not password.isprintable() or not password.isascii():
-        raise invalid_value(
-            "The parameter MasterUserPassword is not a valid password. Only printable ASCII characters besides "
-            "'/', '@', '\"', ' ' may be used."
-        )
-
-
 def new_cluster(call: Call, engine: str, version: str, inherited: Shape) -> Cluster:
     """Make the record of a cluster from a request; `inherited` are fields that a clone or a restore brings along."""
     params, region = call.params, call.region
@@ -108,9 +96,11 @@ def new_cluster(call: Call, engine: str, version: str, inherited: Shape) -> Clus
     family = call.plane.version(engine, version).family
     group = group_for(call.plane, region, "cluster", params.get("DBClusterParameterGroupName"), family)
     subnets = find_subnet_group(region, params.get("DBSubnetGroupName"))
-    port = int(params.get("Port") or call.plane.addresses.port)
+    port = int(params.get("Port") or call.plane.addresses.port(kind_of(engine).port))
     if not 1150 <= port <= 65535:
         raise invalid_value(f"Invalid value {port} for Port. Must be between 1150 and 65535")
+    logs = list(params.get("EnableCloudwatchLogsExports") or ())
+    check_logs(engine, version, logs)
     tags = tags_of(params)
     api: Shape = {
         **DEFAULTS,
@@ -130,7 +120,7 @@ def new_cluster(call: Call, engine: str, version: str, inherited: Shape) -> Clus
         "ClusterCreateTime": utcnow(),
         "EarliestRestorableTime": utcnow(),
         "IAMDatabaseAuthenticationEnabled": bool(params.get("EnableIAMDatabaseAuthentication")),
-        "EnabledCloudwatchLogsExports": list(params.get("EnableCloudwatchLogsExports") or ()),
+        "EnabledCloudwatchLogsExports": logs,
         "PerformanceInsightsEnabled": bool(params.get("EnablePerformanceInsights")),
     }
     if params.get("StorageEncrypted") or params.get("KmsKeyId"):
@@ -185,9 +175,9 @@ def new(call: Call) -> Cluster:
     managed = bool(params.get("ManageMasterUserPassword"))
     username = call.text("MasterUsername")
     password = master_secret.new_password() if managed else call.text("MasterUserPassword")
-    check_password(password)
-    if username in ("rdsadmin", "admin", "postgres_superuser") or username.startswith("pg_"):
-        raise invalid_value(f"MasterUsername {username} cannot be used as it is a reserved word used by the engine")
+    check_password(version.engine, password)
+    check_master_user(version.engine, username)
+    check_database(version.engine, params.get("DatabaseName"))
     inherited = {"MasterUsername": username, "DatabaseName": params.get("DatabaseName")}
     cluster = new_cluster(call, version.engine, version.version, inherited)
     if managed:

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.lab.control_plane.common import page
-from tests.lab.control_plane.errors import invalid_combination
+from tests.lab.control_plane.errors import invalid_combination, invalid_value
 from tests.lab.control_plane.plane import Call, Handler
 from tests.lab.control_plane.records import Cluster, Instance, Region, Shape, utcnow
 
 DEFAULT_DURATION = 60  # minutes
+LONGEST = 14 * 24 * 60  # minutes that events are kept, and the longest Duration
 
 
 def add(region: Region, source_type: str, identifier: str, arn: str, message: str, *categories: str) -> None:
@@ -41,13 +42,18 @@ def instance_event(region: Region, instance: Instance, message: str, *categories
 
 
 def describe_events(call: Call) -> Shape:
-    """DescribeEvents: without StartTime the last hour, or the last Duration minutes."""
+    """DescribeEvents: without StartTime the last hour, or the last Duration minutes; two weeks back at most."""
     params = call.params
     identifier, source_type = params.get("SourceIdentifier"), params.get("SourceType")
     if identifier and not source_type:
         raise invalid_combination("If SourceIdentifier is supplied, SourceType must also be provided.")
-    end = _aware(params.get("EndTime")) or utcnow()
-    start = _aware(params.get("StartTime")) or end - timedelta(minutes=int(params.get("Duration") or DEFAULT_DURATION))
+    duration = int(params.get("Duration") or DEFAULT_DURATION)
+    if not 1 <= duration <= LONGEST:
+        raise invalid_value(f"Invalid value {duration} for Duration. Must be between 1 and {LONGEST}")
+    now = utcnow()
+    end = _aware(params.get("EndTime")) or now
+    start = _aware(params.get("StartTime")) or end - timedelta(minutes=duration)
+    start = max(start, now - timedelta(minutes=LONGEST))
     categories = set(params.get("EventCategories") or ())
     found = [
         event
@@ -65,6 +71,12 @@ def _aware(value: Any) -> datetime | None:
     if not isinstance(value, datetime):
         return None
     return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def age(region: Region, minutes: float) -> None:
+    """Let everything that has happened have happened earlier."""
+    for event in region.events:
+        event["Date"] -= timedelta(minutes=minutes)
 
 
 OPERATIONS: dict[str, Handler] = {"DescribeEvents": describe_events}

@@ -12,6 +12,7 @@ from tests.lab.control_plane.common import new_identifier
 from tests.lab.control_plane.errors import ApiError, cluster_state, global_state, invalid_combination
 from tests.lab.control_plane.global_clusters import global_arn, global_shape, must_be_available
 from tests.lab.control_plane.global_rules import find_global
+from tests.lab.control_plane.kinds import is_major
 from tests.lab.control_plane.parameter_groups import default_group
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import GlobalCluster, GlobalMember, Shape, UpgradePlan, set_status
@@ -58,7 +59,7 @@ def _target(call: Call, group: GlobalCluster) -> EngineVersion | None:
         return None
     if target.version not in now.targets:
         raise invalid_combination(f"Cannot upgrade {now.engine} from {now.version} to {target.version}")
-    if target.major != now.major and not call.params.get("AllowMajorVersionUpgrade"):
+    if is_major(now, target) and not call.params.get("AllowMajorVersionUpgrade"):
         raise invalid_combination(
             "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major version."
         )

@@ -11,6 +11,7 @@ from tests.lab.control_plane import events, servers
 from tests.lab.control_plane.common import filters, new_identifier, page, tag_list, tags_of
 from tests.lab.control_plane.errors import ApiError, cluster_not_found, cluster_state, global_state, invalid_combination
 from tests.lab.control_plane.global_rules import find_global, managed_password, may_have_class
+from tests.lab.control_plane.kinds import check_global
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import ACCOUNT, Cluster, GlobalCluster, GlobalMember, Region, Shape
 from tests.lab.control_plane.write_forwarding import follow_role
@@ -74,6 +75,7 @@ def create(call: Call) -> Shape:
 
 def _requested(call: Call) -> Shape:
     version = call.plane.version(call.text("Engine"), call.params.get("EngineVersion"))
+    check_global(version.engine)
     api: Shape = {
         "Engine": version.engine,
         "EngineVersion": version.version,
@@ -101,6 +103,7 @@ def _source(call: Call, source: str) -> tuple[Region, Cluster]:
     cluster = region.clusters.get(parts[6])
     if cluster is None:
         raise cluster_not_found(source)
+    check_global(str(cluster.api["Engine"]))
     if cluster.member is not None:
         raise cluster_state(
             f"Cluster {cluster.identifier} is a member of the global cluster {cluster.member.group.identifier} already."

@@ -25,6 +25,7 @@ from tests.lab.control_plane.errors import (
 )
 from tests.lab.control_plane.failover import promote
 from tests.lab.control_plane.global_rules import may_have_class, may_lose
+from tests.lab.control_plane.kinds import kind_of
 from tests.lab.control_plane.parameter_groups import group_for
 from tests.lab.control_plane.plane import Call, Handler
 from tests.lab.control_plane.records import Cluster, Instance, Shape, resource_id, utcnow
@@ -57,7 +58,6 @@ DEFAULTS: Shape = {
     "PerformanceInsightsEnabled": False,
     "CACertificateIdentifier": "rds-ca-rsa2048-g1",
     "PromotionTier": 1,
-    "LicenseModel": "postgresql-license",
     "StorageType": "aurora",
     "DbInstancePort": 0,
     "DeletionProtection": False,
@@ -78,6 +78,7 @@ def create(call: Call) -> Shape:
     if identifier in region.instances:
         raise ApiError("DBInstanceAlreadyExists", f"DB instance already exists: {identifier}")
     if not params.get("DBClusterIdentifier"):
+        kind_of(call.text("Engine"))
         raise invalid_combination("The lab has DB instances in a DB cluster only: DBClusterIdentifier is missing.")
     refuse_what_is_not_in_lab(params)
     cluster = find_cluster(region, str(params["DBClusterIdentifier"]))
@@ -98,6 +99,7 @@ def create(call: Call) -> Shape:
         "DBInstanceStatus": "creating",
         "DBParameterGroupName": group.name,
         "InstanceCreateTime": utcnow(),
+        "LicenseModel": kind_of(cluster.api["Engine"]).licence,
     }
     writer = not cluster.secondary and not any(member.writer for member in members)
     instance = Instance(api, cluster, plane.addresses.take(), writer, tags=tags)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from tests.lab.control_plane import account, identity
+from tests.lab.control_plane import account, events, identity
 from tests.lab.control_plane.common import find_cluster, find_instance
 from tests.lab.control_plane.errors import ApiError
 from tests.lab.control_plane.failover import kill
@@ -38,6 +38,7 @@ class Knobs:
             "throttle": faults.throttle,
             "fail": faults.fail,
             "deny": faults.deny,
+            "age_events": self._age_events,
             "announce": self._announce,
             "caller": lambda arn: identity.set_caller(plane, arn),
             "clear": self._clear,
@@ -65,6 +66,10 @@ class Knobs:
         self._plane.clock.reset()
         self._plane.caller = None
         account.clear(self._plane)
+
+    def _age_events(self, minutes: float, region: str = DEFAULT_REGION) -> None:
+        with self._plane.lock:
+            events.age(self._plane.region(region), minutes)
 
     def _quota(self, quota: str, room: int, region: str = DEFAULT_REGION) -> None:
         account.set_quota(self._plane, region, quota, room)

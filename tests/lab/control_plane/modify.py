@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.lab.control_plane import events, master_secret, servers, upgrade, write_forwarding
-from tests.lab.control_plane.clusters import check_password, refuse_what_is_not_in_lab, security_groups
+from tests.lab.control_plane.clusters import refuse_what_is_not_in_lab, security_groups
 from tests.lab.control_plane.common import find_cluster, find_instance, new_identifier
 from tests.lab.control_plane.errors import ApiError, cluster_state, instance_state, invalid_combination, not_in_lab
 from tests.lab.control_plane.global_rules import may_modify
+from tests.lab.control_plane.kinds import check_logs, check_password
 from tests.lab.control_plane.parameter_groups import group_for
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import Cluster, Instance, Region, Shape, set_status
@@ -68,6 +69,8 @@ def modify_cluster(call: Call) -> Shape:
         raise cluster_state(f"Cluster {cluster.identifier} is not in available state.")
     may_modify(cluster, params)
     master_secret.check(params, managed="MasterUserSecret" in cluster.api)
+    wanted = params.get("CloudwatchLogsExportConfiguration") or {}
+    check_logs(str(cluster.api["Engine"]), str(cluster.api["EngineVersion"]), wanted.get("EnableLogTypes", ()))
     plan = upgrade.plan(call, cluster)
     queued = _checked_queue(call, cluster)
     if plan is None:
@@ -90,7 +93,7 @@ def modify_cluster(call: Call) -> Shape:
 def _checked_queue(call: Call, cluster: Cluster) -> Shape:
     queued = {there: call.params[here] for here, there in QUEUED.items() if call.params.get(here) is not None}
     if "MasterUserPassword" in queued:
-        check_password(str(queued["MasterUserPassword"]))
+        check_password(str(cluster.api["Engine"]), str(queued["MasterUserPassword"]))
     if "DBClusterIdentifier" in queued:
         name = new_identifier(call, "NewDBClusterIdentifier")
         if name in call.region.clusters and name != cluster.identifier:

@@ -68,7 +68,7 @@ def group_for(plane: ControlPlane, region: Region, kind: str, name: str | None, 
 def _create(call: Call, kind: str) -> Shape:
     name = call.text(f"{TITLE[kind]}Name").lower()
     family = call.text("DBParameterGroupFamily")
-    call.plane.engine_of_family(family)
+    call.plane.engine_name(family)
     return _add(call, kind, name, family, call.text("Description"))
 
 

@@ -11,23 +11,12 @@ from collections.abc import Mapping
 from tests.lab.control_plane import events, servers
 from tests.lab.control_plane.common import page
 from tests.lab.control_plane.errors import invalid_combination, invalid_value
+from tests.lab.control_plane.kinds import kind_of
 from tests.lab.control_plane.parameter_groups import TITLE, find_group
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import ParameterGroup, Shape
 from tests.lab.engine import Parameter
 
-# In the cluster group alone, by the reference of Aurora PostgreSQL parameters (cluster-level parameters).
-CLUSTER_ONLY = frozenset(
-    {
-        "max_logical_replication_workers",
-        "max_replication_slots",
-        "max_wal_senders",
-        "max_worker_processes",
-        "rds.force_ssl",
-        "rds.logical_replication",
-        "track_commit_timestamp",
-    }
-)
 MAX_AT_ONCE = 20
 NUMBER = re.compile(r"-?\d+(\.\d+)?\Z")
 RANGE = re.compile(r"(-?\d+(?:\.\d+)?)-(-?\d+(?:\.\d+)?)\Z")
@@ -35,10 +24,11 @@ RANGE = re.compile(r"(-?\d+(?:\.\d+)?)-(-?\d+(?:\.\d+)?)\Z")
 
 def known(plane: ControlPlane, kind: str, family: str) -> Mapping[str, Parameter]:
     """Return the parameters that a group of a kind and family has."""
-    defaults = plane.engine_of_family(family).default_parameters(family)
+    engine = plane.engine_name(family)
+    defaults = plane.engines[engine].default_parameters(family)
     if kind == "cluster":
         return defaults
-    return {name: parameter for name, parameter in defaults.items() if name not in CLUSTER_ONLY}
+    return {name: parameter for name, parameter in defaults.items() if name not in kind_of(engine).cluster_only}
 
 
 def _describe(call: Call, kind: str) -> Shape:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from tests.lab.control_plane.addresses import Addresses
 from tests.lab.control_plane.clock import Clock
-from tests.lab.control_plane.errors import ApiError, invalid_combination, invalid_value
+from tests.lab.control_plane.errors import ApiError, invalid_combination, invalid_value, not_in_lab
 from tests.lab.control_plane.faults import Faults
 from tests.lab.control_plane.jobs import Jobs
+from tests.lab.control_plane.kinds import kind_of, series
 from tests.lab.control_plane.records import GlobalCluster, Region, Shape
 from tests.lab.engine import DatabaseEngine, EngineVersion
 
@@ -55,11 +56,11 @@ class ControlPlane:
         """Return the parameter group families, each once."""
         return list(dict.fromkeys(version.family for version in self._versions))
 
-    def engine_of_family(self, family: str) -> DatabaseEngine:
+    def engine_name(self, family: str) -> str:
         """Return the engine of a parameter group family; raises ApiError for a family that does not exist."""
         for version in self._versions:
             if version.family == family:
-                return self.engines[version.engine]
+                return version.engine
         raise invalid_value(f"ParameterGroupFamily {family} is not a valid parameter group family")
 
     def version(self, engine: str, version: str | None) -> EngineVersion:
@@ -67,14 +68,15 @@ class ControlPlane:
 
         Raises ApiError for an engine or a version that does not exist.
         """
+        kind_of(engine)
         offered = [known for known in self._versions if known.engine == engine]
         if not offered:
-            raise invalid_value(f"Invalid DB engine: {engine}")
+            raise not_in_lab(f"the engine {engine}")
         if version is None:
-            major = min(known.major for known in offered)
-            return [known for known in offered if known.major == major][-1]
+            family = min(offered, key=lambda known: known.major).family
+            return [known for known in offered if known.family == family][-1]
         exact = [known for known in offered if known.version == version]
-        by_major = [known for known in offered if str(known.major) == version]
+        by_major = [known for known in offered if series(known) == version]
         if not exact and not by_major:
             raise invalid_combination(f"Cannot find version {version} for {engine}")
         return (exact or by_major)[-1]

@@ -76,8 +76,10 @@ def start(plane: ControlPlane, region: Region, instance: Instance, with_groups: 
         )
         for group in groups(plane, region, instance):
             mark(instance, group.kind, "in-sync" if with_groups or group.is_default else "pending-reboot")
-    engine_of(plane, instance.cluster).start(spec)
+    messages = engine_of(plane, instance.cluster).start(spec)
     with plane.lock:
+        for message in messages:
+            events.instance_event(region, instance, message)
         instance.running = True
         instance.applied = parameters
         instance.api["Endpoint"] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.lab.control_plane import events, servers
 from tests.lab.control_plane.errors import ApiError, cluster_state, invalid_combination
 from tests.lab.control_plane.global_rules import may_upgrade
+from tests.lab.control_plane.kinds import is_major
 from tests.lab.control_plane.parameter_groups import find_group, group_for
 from tests.lab.control_plane.plane import Call, ControlPlane
 from tests.lab.control_plane.records import Cluster, Region, UpgradePlan, set_status
@@ -33,7 +34,7 @@ def plan(call: Call, cluster: Cluster) -> UpgradePlan | None:
         return None
     if target.version not in now.targets:
         raise invalid_combination(f"Cannot upgrade {now.engine} from {now.version} to {target.version}")
-    may_upgrade(cluster, target.major != now.major)
+    may_upgrade(cluster, is_major(now, target))
     if cluster.secondary:
         return _minor(call, cluster, target)
     writers = [member for member in call.region.members(cluster) if member.writer]
@@ -41,7 +42,7 @@ def plan(call: Call, cluster: Cluster) -> UpgradePlan | None:
         raise cluster_state(
             f"Cannot modify engine version without a healthy primary instance in DB cluster: {cluster.identifier}"
         )
-    if target.major == now.major:
+    if not is_major(now, target):
         return _minor(call, cluster, target)
     if not params.get("AllowMajorVersionUpgrade"):
         raise invalid_combination(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.lab.control_plane.common import filters, page
 from tests.lab.control_plane.errors import ApiError
 from tests.lab.control_plane.global_rules import BURSTABLE
+from tests.lab.control_plane.kinds import described, is_major, kind_of, series
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import Shape
 from tests.lab.engine import EngineVersion
@@ -23,7 +24,6 @@ INSTANCE_CLASSES = (
     "db.r8g.large",
 )
 ZONES = ("a", "b", "c")
-DESCRIPTIONS = {"aurora-postgresql": "Aurora PostgreSQL"}
 
 
 def describe_versions(call: Call) -> Shape:
@@ -34,7 +34,7 @@ def describe_versions(call: Call) -> Shape:
         version
         for version in call.plane.versions()
         if params.get("Engine") in (None, version.engine)
-        and params.get("EngineVersion") in (None, version.version, str(version.major))
+        and params.get("EngineVersion") in (None, version.version, series(version))
         and params.get("DBParameterGroupFamily") in (None, version.family)
     ]
     if params.get("DefaultOnly"):
@@ -43,36 +43,36 @@ def describe_versions(call: Call) -> Shape:
 
 
 def _shape(plane: ControlPlane, version: EngineVersion) -> Shape:
-    title = DESCRIPTIONS.get(version.engine, version.engine)
+    kind = kind_of(version.engine)
     targets = [plane.version(version.engine, target) for target in version.targets]
     return {
         "Engine": version.engine,
         "EngineVersion": version.version,
-        "MajorEngineVersion": str(version.major),
+        "MajorEngineVersion": series(version),
         "DBParameterGroupFamily": version.family,
-        "DBEngineDescription": title,
-        "DBEngineVersionDescription": f"{title} (compatible with {version.version})",
+        "DBEngineDescription": kind.title,
+        "DBEngineVersionDescription": described(version),
         "ValidUpgradeTarget": [
             {
                 "Engine": target.engine,
                 "EngineVersion": target.version,
-                "Description": f"{title} (compatible with {target.version})",
+                "Description": described(target),
                 "AutoUpgrade": False,
-                "IsMajorVersionUpgrade": target.major != version.major,
+                "IsMajorVersionUpgrade": is_major(version, target),
                 "SupportedEngineModes": ["provisioned"],
                 "SupportsParallelQuery": False,
-                "SupportsGlobalDatabases": True,
+                "SupportsGlobalDatabases": kind.global_databases,
             }
             for target in targets
         ],
-        "ExportableLogTypes": ["postgresql"],
+        "ExportableLogTypes": list(kind.logs),
         "SupportsLogExportsToCloudwatchLogs": True,
         "SupportsReadReplica": False,
         "SupportedEngineModes": ["provisioned"],
         "SupportedFeatureNames": [],
         "Status": "available",
         "SupportsParallelQuery": False,
-        "SupportsGlobalDatabases": True,
+        "SupportsGlobalDatabases": kind.global_databases,
         "SupportsBabelfish": False,
     }
 
@@ -80,12 +80,13 @@ def _shape(plane: ControlPlane, version: EngineVersion) -> Shape:
 def describe_orderable(call: Call) -> Shape:
     """DescribeOrderableDBInstanceOptions."""
     engine, wanted = call.text("Engine"), call.params.get("EngineVersion")
+    kind = kind_of(engine)
     options = [
         {
             "Engine": engine,
             "EngineVersion": version.version,
             "DBInstanceClass": instance_class,
-            "LicenseModel": "postgresql-license",
+            "LicenseModel": kind.licence,
             "AvailabilityZones": [{"Name": call.region.name + zone} for zone in ZONES],
             "MultiAZCapable": False,
             "ReadReplicaCapable": False,
@@ -93,7 +94,7 @@ def describe_orderable(call: Call) -> Shape:
             "SupportsStorageEncryption": True,
             "StorageType": "aurora",
             "SupportsClusters": True,
-            "SupportsGlobalDatabases": not instance_class.startswith(BURSTABLE),
+            "SupportsGlobalDatabases": kind.global_databases and not instance_class.startswith(BURSTABLE),
             "SupportedEngineModes": ["provisioned"],
         }
         for version in call.plane.versions()

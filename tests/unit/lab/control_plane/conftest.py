@@ -18,7 +18,7 @@ from tests.lab.control_plane.clock import DELAYS, Clock
 from tests.lab.control_plane.knobs import Knobs
 from tests.lab.control_plane.plane import ControlPlane
 from tests.lab.control_plane.server import Endpoint
-from tests.unit.lab.control_plane.fake_engine import AURORA, FakeEngine
+from tests.unit.lab.control_plane.fake_engine import AURORA, MYSQL, FakeEngine, FakeMySQL
 
 DELAY = 0.03
 
@@ -29,6 +29,7 @@ class Aws:
 
     plane: ControlPlane
     engine: FakeEngine
+    mysql: FakeMySQL
     endpoint: Endpoint
     rds: Any
     knobs: Knobs
@@ -73,11 +74,18 @@ class Aws:
 
         self.until(ready)
 
-    def create(self, cluster: str = "shop", version: str = "16.14", instances: int = 1, **options: Any) -> None:
+    def create(
+        self,
+        cluster: str = "shop",
+        version: str = "16.14",
+        instances: int = 1,
+        engine: str = AURORA,
+        **options: Any,
+    ) -> None:
         """Create a cluster with instances and wait for them."""
         self.rds.create_db_cluster(
             DBClusterIdentifier=cluster,
-            Engine=AURORA,
+            Engine=engine,
             EngineVersion=version,
             MasterUsername="admin1",
             MasterUserPassword="first+Pass-word",
@@ -88,7 +96,7 @@ class Aws:
             self.rds.create_db_instance(
                 DBInstanceIdentifier=f"{cluster}-{number}",
                 DBClusterIdentifier=cluster,
-                Engine=AURORA,
+                Engine=engine,
                 DBInstanceClass="db.r6g.large",
             )
         self.settled(cluster)
@@ -175,16 +183,17 @@ def refused(code: str, call: Callable[..., Any], **arguments: Any) -> str:
     return str(caught.value.response["Error"]["Message"])
 
 
-def new_plane() -> tuple[ControlPlane, FakeEngine]:
-    """A control plane with short states over an engine of its own."""
-    engine = FakeEngine()
-    return ControlPlane({AURORA: engine}, Addresses(), Clock(dict.fromkeys(DELAYS, DELAY))), engine
+def new_plane() -> tuple[ControlPlane, FakeEngine, FakeMySQL]:
+    """A control plane with short states over engines of its own."""
+    engine, mysql = FakeEngine(), FakeMySQL()
+    plane = ControlPlane({AURORA: engine, MYSQL: mysql}, Addresses(), Clock(dict.fromkeys(DELAYS, DELAY)))
+    return plane, engine, mysql
 
 
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[Endpoint]:
     """One endpoint for all tests: starting it and making clients takes longer than a test."""
-    plane, _engine = new_plane()
+    plane = new_plane()[0]
     started = Endpoint(plane, lambda: None)
     started.start()
     plane.close()
@@ -201,9 +210,9 @@ def rds(endpoint: Endpoint) -> Any:
 @pytest.fixture
 def aws(endpoint: Endpoint, rds: Any) -> Iterator[Aws]:
     """A fresh lab."""
-    plane, engine = new_plane()
+    plane, engine, mysql = new_plane()
     endpoint.serve(plane, lambda: None)
-    yield Aws(plane, engine, endpoint, rds, Knobs(plane, lambda: None))
+    yield Aws(plane, engine, mysql, endpoint, rds, Knobs(plane, lambda: None))
     plane.close()
 
 
@@ -246,9 +255,9 @@ def world(aws: Aws, eu: Any) -> World:
 @pytest.fixture(scope="module")
 def shared_world(endpoint: Endpoint, rds: Any, eu: Any) -> Iterator[World]:
     """A global cluster over two Regions, and beside it the cluster `other`."""
-    plane, engine = new_plane()
+    plane, engine, mysql = new_plane()
     endpoint.serve(plane, lambda: None)
-    world = new_world(Aws(plane, engine, endpoint, rds, Knobs(plane, lambda: None)), eu)
+    world = new_world(Aws(plane, engine, mysql, endpoint, rds, Knobs(plane, lambda: None)), eu)
     world.aws.create("other", instances=0)
     yield world
     plane.close()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from tests.lab.engine import EngineError, EngineVersion, InstanceSpec, Parameter
 
-AURORA = "aurora-postgresql"
+AURORA, MYSQL = "aurora-postgresql", "aurora-mysql"
 
 
 @dataclass
@@ -36,6 +36,7 @@ class FakeEngine:
     refuse_upgrade: str | None = None
     refuse_start: str | None = None
     refuse_promotion: str | None = None
+    messages: Sequence[str] = ()
 
     def versions(self) -> Sequence[EngineVersion]:
         """The versions of the lab."""
@@ -71,7 +72,7 @@ class FakeEngine:
         self.volumes[target_id] = Volume(source.version, source.username, source.password, copy_of=source_id)
 
     def start(self, spec: InstanceSpec) -> Sequence[str]:
-        """Keep a running server."""
+        """Keep a running server; what is in `messages` is published, and the number of the start."""
         if self.refuse_start:
             raise EngineError(self.refuse_start)
         follows = self.volumes[spec.volume_id].follows
@@ -83,7 +84,7 @@ class FakeEngine:
         self.started.append(spec)
         self.servers[spec.instance_id] = spec
         self.parameters[spec.instance_id] = dict(spec.parameters)
-        return ()
+        return [f"{message} {len(self.started)}" for message in self.messages]
 
     def _has_writer(self, volume_id: str) -> bool:
         return any(spec.volume_id == volume_id and spec.role == "writer" for spec in self.servers.values())
@@ -142,3 +143,27 @@ class FakeEngine:
         """Forget everything."""
         self.servers.clear()
         self.volumes.clear()
+
+
+class FakeMySQL(FakeEngine):
+    """The same with what is MySQL's."""
+
+    def versions(self) -> Sequence[EngineVersion]:
+        """Two minor versions of a major one, and the next major one."""
+        old, new, next_major = "8.0.mysql_aurora.3.05.2", "8.0.mysql_aurora.3.10.0", "8.4.mysql_aurora.8.4.7"
+        return (
+            EngineVersion(MYSQL, old, "aurora-mysql8.0", 80, (new, next_major)),
+            EngineVersion(MYSQL, new, "aurora-mysql8.0", 80, (next_major,)),
+            EngineVersion(MYSQL, next_major, "aurora-mysql8.4", 84, ()),
+        )
+
+    def default_parameters(self, family: str) -> Mapping[str, Parameter]:
+        """A static and two dynamic parameters of the cluster, one of an instance, one that is read only."""
+        known = [
+            Parameter("binlog_format", "OFF", "static", "string", "ROW,STATEMENT,MIXED,OFF", True, "Binary log."),
+            Parameter("read_only", "0", "dynamic", "string", "0,1,{TrueIfReplica}", True, "Read only."),
+            Parameter("event_scheduler", "ON", "dynamic", "string", "ON,OFF", True, "Events."),
+            Parameter("max_connections", "1000", "dynamic", "integer", "1-16000", True, "Connections."),
+            Parameter("sync_binlog", "1", "dynamic", "integer", None, False, "Not modifiable."),
+        ]
+        return {parameter.name: parameter for parameter in known}
