@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from tests.lab.tools import production_group, wait_until
+from tests.lab.tools import LOGICAL, production_group, wait_until
 
 if TYPE_CHECKING:
     from tests.lab.lab import Lab
@@ -28,7 +28,9 @@ def spread(lab: Lab, cluster: str, group: str, regions: Iterable[str], readers: 
     made = {region: f"{cluster}-{region}" for region in regions}
     for region, name in made.items():
         there = lab.client("rds", region)
-        production_group(there, primary["DBClusterParameterGroup"], primary["EngineVersion"])
+        production_group(
+            there, primary["DBClusterParameterGroup"], primary["Engine"], primary["EngineVersion"], LOGICAL
+        )
         there.create_db_cluster(
             DBClusterIdentifier=name,
             Engine=primary["Engine"],

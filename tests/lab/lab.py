@@ -4,7 +4,7 @@
 """A lab as its users see it: started and ended, its environment, clients, a seeded cluster, faults.
 
 with Lab.start() as lab:
-    blue = lab.seed_postgresql()
+    blue = lab.seed_postgresql()  # or seed_mysql()
     subprocess.run(["ansible-playbook", ...], env={**os.environ, **lab.env})
 """
 
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,12 +31,13 @@ import boto3
 from tests.lab import global_database
 from tests.lab.control_plane.credentials import ACCESS_KEY, SECRET_KEY
 from tests.lab.engine import EngineError
-from tests.lab.tools import AURORA, production_group, wait_until
+from tests.lab.tools import BINARY_LOG, GTIDS, LOGICAL, MYSQL, POSTGRESQL, production_group, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "bluegreen-lab-"
 FACTS = "lab.json"
 REGION = "us-east-1"
+MYSQL_VERSION = "8.0.mysql_aurora.3.10.0"
 END_SECONDS = 30.0
 READY_SECONDS = 120.0
 KNOB_SECONDS = 60.0
@@ -56,6 +57,7 @@ class Blue:
     database: str
     global_cluster: str | None = None
     secondaries: Mapping[str, str] = field(default_factory=dict)  # of the global cluster: Region -> cluster
+    engine: str = POSTGRESQL
 
 
 class Faults:
@@ -115,6 +117,10 @@ class Faults:
     def link(self, address: str, mode: str, scope: str = "all", delay: float = 0.0) -> None:
         """Cut, stall, delay or heal (none) connections to an endpoint: those of clients, of replication, or all."""
         self.turn("link", address=address, mode=mode, scope=scope, delay=delay)
+
+    def age_events(self, minutes: float, region: str = REGION) -> None:
+        """Let every event so far have happened some minutes earlier."""
+        self.turn("age_events", minutes=minutes, region=region)
 
     def maintenance(self, cluster: str, region: str = REGION) -> None:
         """Have a cluster's maintenance window now."""
@@ -221,12 +227,38 @@ class Lab:
         With `regions` it is the primary of the global cluster CLUSTER-global, which has the secondary cluster
         CLUSTER-REGION with a reader in each of them.
         """
+        blue = self._seed(POSTGRESQL, cluster, database, version, readers, LOGICAL)
+        if not regions:
+            return blue
+        world = f"{cluster}-global"
+        return replace(blue, global_cluster=world, secondaries=global_database.spread(self, cluster, world, regions))
+
+    def seed_mysql(
+        self,
+        cluster: str = "shop",
+        database: str = "shop",
+        version: str = MYSQL_VERSION,
+        readers: int = 1,
+        gtid: bool = True,
+        **parameters: str,
+    ) -> Blue:
+        """Make a MySQL cluster as production has it: its own group with the binary log on and in sync, readers, a secret.
+
+        `gtid` turns GTIDs on; more of the group's parameters may follow by name. The master user is for
+        administration: an application gets an account of its own.
+        """
+        values = {**BINARY_LOG, **(GTIDS if gtid else {}), **parameters}
+        return self._seed(MYSQL, cluster, database, version, readers, values)
+
+    def _seed(
+        self, engine: str, cluster: str, database: str, version: str, readers: int, values: Mapping[str, str]
+    ) -> Blue:
         rds = self.client("rds")
         user, password, group = "shop_admin", "Pw-" + secrets.token_urlsafe(18), f"{cluster}-blue"
-        production_group(rds, group, version)
+        production_group(rds, group, engine, version, values)
         found = rds.create_db_cluster(
             DBClusterIdentifier=cluster,
-            Engine=AURORA,
+            Engine=engine,
             EngineVersion=version,
             MasterUsername=user,
             MasterUserPassword=password,
@@ -238,18 +270,14 @@ class Lab:
             rds.create_db_instance(
                 DBInstanceIdentifier=f"{cluster}-{number}",
                 DBClusterIdentifier=cluster,
-                Engine=AURORA,
+                Engine=engine,
                 DBInstanceClass="db.r6g.large",
             )
         secret = self.client("secretsmanager").create_secret(
             Name=f"{cluster}-admin", SecretString=json.dumps({"username": user, "password": password})
         )
         self.wait_available(cluster)
-        world = f"{cluster}-global" if regions else None
-        secondaries = global_database.spread(self, cluster, world, regions) if world else {}
-        return Blue(
-            cluster, found["Endpoint"], found["Port"], user, password, secret["ARN"], database, world, secondaries
-        )
+        return Blue(cluster, found["Endpoint"], found["Port"], user, password, secret["ARN"], database, engine=engine)
 
     def delete(self, cluster: str, region: str = REGION) -> None:
         """Delete a cluster with its instances, whatever protects it, and wait until it is gone.

@@ -6,20 +6,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-AURORA = "aurora-postgresql"
+POSTGRESQL, MYSQL = "aurora-postgresql", "aurora-mysql"
+LOGICAL = {"rds.logical_replication": "1"}
+# Triggers and functions of an application's own account need the last one on a server that writes a binary log.
+BINARY_LOG = {"binlog_format": "ROW", "log_bin_trust_function_creators": "1"}
+GTIDS = {"gtid-mode": "ON", "enforce_gtid_consistency": "ON"}
 
 
-def production_group(rds: Any, group: str, version: str) -> None:
-    """Make a cluster parameter group with logical replication on."""
-    family = f"{AURORA}{version.partition('.')[0]}"
+def production_group(rds: Any, group: str, engine: str, version: str, values: Mapping[str, str]) -> None:
+    """Make a cluster parameter group of an engine version's family with these values."""
+    found = rds.describe_db_engine_versions(Engine=engine, EngineVersion=version)["DBEngineVersions"]
+    if not found:
+        raise ValueError(f"The lab has no {engine} {version}.")
     rds.create_db_cluster_parameter_group(
-        DBClusterParameterGroupName=group, DBParameterGroupFamily=family, Description="as in production"
+        DBClusterParameterGroupName=group,
+        DBParameterGroupFamily=found[-1]["DBParameterGroupFamily"],
+        Description="as in production",
     )
-    parameter = {"ParameterName": "rds.logical_replication", "ParameterValue": "1", "ApplyMethod": "pending-reboot"}
-    rds.modify_db_cluster_parameter_group(DBClusterParameterGroupName=group, Parameters=[parameter])
+    set_parameters(rds, group, values)
+
+
+def set_parameters(rds: Any, group: str, values: Mapping[str, str]) -> None:
+    """Set parameters of a cluster parameter group, to be applied by the next reboot."""
+    parameters = [
+        {"ParameterName": name, "ParameterValue": value, "ApplyMethod": "pending-reboot"}
+        for name, value in values.items()
+    ]
+    rds.modify_db_cluster_parameter_group(DBClusterParameterGroupName=group, Parameters=parameters)
 
 
 def wait_until(what: Callable[[], bool], seconds: float, description: str) -> None:
