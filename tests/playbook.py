@@ -1,7 +1,7 @@
 # Copyright (c) 2026 bluegreen.aws contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The playbook as a user starts it: `ansible-playbook bluegreen.aws.aurora_postgresql -e @shop.yml` in a process."""
+"""A playbook as a user starts it: `ansible-playbook bluegreen.aws.aurora_postgresql -e @shop.yml` in a process."""
 
 from __future__ import annotations
 
@@ -64,8 +64,11 @@ class Finished:
 class Playbook:
     """Starts the playbook with one set of variables, from a directory of its own."""
 
-    def __init__(self, directory: Path, environment: Mapping[str, str], variables: Mapping[str, Any]) -> None:
+    def __init__(
+        self, directory: Path, environment: Mapping[str, str], variables: Mapping[str, Any], name: str = NAME
+    ) -> None:
         """``environment`` is what points at the lab; ``variables`` are written to ``directory/shop.yml``."""
+        self.name = name
         self.directory = directory
         self.environment = environment
         self.variables = dict(variables)
@@ -75,7 +78,8 @@ class Playbook:
         extra = self.directory / "shop.yml"
         extra.write_text(json.dumps({**self.variables, **variables}), encoding="utf-8")  # JSON is YAML
         asked = ["-e", f"bluegreen_phases={','.join(phases)}"] if phases else []
-        return [str(Path(sys.executable).with_name("ansible-playbook")), NAME, "-e", f"@{extra.name}", *asked, *options]
+        program = str(Path(sys.executable).with_name("ansible-playbook"))
+        return [program, self.name, "-e", f"@{extra.name}", *asked, *options]
 
     def start(self, *phases: str, options: tuple[str, ...] = (), **variables: Any) -> subprocess.Popen[str]:
         """The playbook as a process that leads a session of its own; its output comes through a pipe."""

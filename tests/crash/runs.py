@@ -32,7 +32,8 @@ class Run:
 
     def __init__(self, playbook: Playbook, *phases: str, **variables: Any) -> None:
         self._environment = process.mark()
-        marked = Playbook(playbook.directory, {**playbook.environment, **self._environment}, playbook.variables)
+        environment = {**playbook.environment, **self._environment}
+        marked = Playbook(playbook.directory, environment, playbook.variables, playbook.name)
         self.tasks: list[Started] = []
         self._lines: list[str] = []
         self._began = time.monotonic()

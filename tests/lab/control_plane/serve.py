@@ -22,9 +22,13 @@ from pathlib import Path
 
 from tests.lab.control_plane.addresses import Addresses
 from tests.lab.control_plane.clock import Clock
+from tests.lab.control_plane.kinds import MYSQL, POSTGRESQL
+from tests.lab.control_plane.lazy_engine import LazyEngine
 from tests.lab.control_plane.plane import ControlPlane
 from tests.lab.control_plane.server import Endpoint
 from tests.lab.engine import EngineError
+from tests.lab.mysql import MySQLEngine
+from tests.lab.mysql import parameters as mysql_parameters
 from tests.lab.postgresql import PostgreSQLEngine
 from tests.lab.postgresql.processes import Keeper
 
@@ -62,7 +66,12 @@ def main() -> int:
 
 def _serve(state: Path, end: threading.Event) -> None:
     engine = PostgreSQLEngine(state)
-    plane = ControlPlane({"aurora-postgresql": engine}, Addresses(), Clock())
+    mysql = LazyEngine(
+        mysql_parameters.VERSIONS,
+        mysql_parameters.defaults,
+        lambda: MySQLEngine(state, authority=engine.authority),
+    )
+    plane = ControlPlane({POSTGRESQL: engine, MYSQL: mysql}, Addresses(), Clock())
     try:
         endpoint = Endpoint(plane, end.set)
         endpoint.start()

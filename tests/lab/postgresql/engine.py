@@ -75,8 +75,8 @@ class PostgreSQLEngine:
         try:
             home = account.make_directory(self._root / "home")
             self._processes = Processes(account, self._keeper, home)
-            self._authority = CertificateAuthority(ca_dir or state_dir)
-            self.ca_file = self._authority.file
+            self.authority = CertificateAuthority(ca_dir or state_dir)
+            self.ca_file = self.authority.file
             account.write(home / "ca.pem", self.ca_file.read_text(encoding="utf-8"))
             self._endpoints = EndpointControl(self._logs / "endpoints.log", self._before_replication)
         except BaseException:
@@ -372,7 +372,7 @@ class PostgreSQLEngine:
                     }
                     for instance in readers or claims[-1:]
                 ]
-                certificate = str(self._authority.issue(address))
+                certificate = str(self.authority.issue(address))
                 self._endpoints.order(
                     "route", address=address, port=entry.port, certificate=certificate, targets=targets
                 )
