@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .connection import execute, rows, transaction, unlogged, value
+from .connection import execute, rows, unlogged, value
 from .coordinates import Coordinates
 
 if TYPE_CHECKING:
@@ -132,17 +132,20 @@ def fenced_accounts(conn: Connection[Cursor], deployment_id: str) -> list[Accoun
     """The accounts that the deployment's fence on this side has locked or is about to lock, in order."""
     if not exists(conn, "fence"):
         return []
-    statement = "SELECT user, host FROM bluegreen.fence WHERE deployment_id = %s ORDER BY user, host"
+    statement = "SELECT user, host FROM bluegreen.fence WHERE deployment_id = %s AND host <> '' ORDER BY user, host"
     return [Account(*row) for row in rows(conn, statement, (deployment_id,))]
 
 
 def remember_fence(conn: Connection[Cursor], deployment_id: str, accounts: Sequence[Account]) -> None:
-    """Commit which accounts are about to be locked, beside those that are on record; before the lock itself."""
-    with unlogged(conn), transaction(conn), conn.cursor() as cursor:
-        cursor.executemany(
-            "INSERT IGNORE INTO bluegreen.fence (deployment_id, user, host) VALUES (%s, %s, %s)",
-            [(deployment_id, account.user, account.host) for account in accounts],
-        )
+    """Commit which accounts are about to be locked, beside those that are on record; before the lock itself.
+
+    A row without user and host, which no account can have, says that there is a fence even where there are no accounts.
+    """
+    every = [Account("", ""), *accounts]
+    values = [part for account in every for part in (deployment_id, account.user, account.host)]
+    marks = ", ".join(["(%s, %s, %s)"] * len(every))
+    with unlogged(conn):
+        execute(conn, f"INSERT IGNORE INTO bluegreen.fence (deployment_id, user, host) VALUES {marks}", values)
 
 
 def forget_fence(conn: Connection[Cursor], deployment_id: str) -> None:
