@@ -20,6 +20,7 @@ from typing import Any
 from conftest import collections_root
 
 NAME = "bluegreen.aws.aurora_postgresql"
+COMPILED = Path(__file__).with_name("compiled")
 _PR_SET_PDEATHSIG = 1
 _RECAP = re.compile(r"^localhost +: ok=\d+ +changed=(\d+) +unreachable=0 +failed=(\d+)", re.MULTILINE)
 _FATAL = re.compile(r"^fatal: \[localhost\]: FAILED! => (?P<result>\{.*?^\}|\{.*?\}$)", re.MULTILINE | re.DOTALL)
@@ -118,6 +119,7 @@ def environment(lab: Mapping[str, str]) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ANSIBLE_"))}
     return {
         **inherited,
+        "PYTHONPATH": os.pathsep.join([str(COMPILED), *filter(None, [inherited.get("PYTHONPATH")])]),
         "ANSIBLE_COLLECTIONS_PATH": str(collections_root()),
         "ANSIBLE_LOCALHOST_WARNING": "false",
         "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",

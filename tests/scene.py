@@ -1,30 +1,36 @@
 # Copyright (c) 2026 bluegreen.aws contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Blue in the lab with writers on it that come through a gate, and what the playbook has to know about it."""
+"""Blue in the lab with writers on it that come through a gate, and what a playbook has to know about it."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg2
+import pymysql
 from psycopg2.extensions import connection as Connection
+from pymysql.cursors import Cursor
 
 from tests.lab import load_schema
 from tests.lab.auditor import Audit, Side, audit
 from tests.lab.gate import Gate
 from tests.lab.lab import REGION, Blue, Lab
 from tests.lab.load import Load, Target
+from tests.lab.load_mysql import encryption
+from tests.lab.tools import MYSQL
 from tests.playbook import Playbook
 
 DEPLOYMENT = "shop-pg18"
 TARGET_VERSION = "18.4"
-_APP = "shop_app"
+MYSQL_DEPLOYMENT = "shop-my84"
+MYSQL_TARGET_VERSION = "8.4.mysql_aurora.8.4.7"
+APPLICATION = "shop_app"  # the account that writers use
 
 
 def shop_variables(lab: Lab, blue: Blue, **more: Any) -> dict[str, Any]:
@@ -37,6 +43,20 @@ def shop_variables(lab: Lab, blue: Blue, **more: Any) -> dict[str, Any]:
         "aurora_postgresql_admin": {"secret_arn": blue.secret_arn, "ca_cert": lab.ca_file},
         "aurora_postgresql_skip_final_snapshot": True,
         "aurora_postgresql_wait_delay": 0.2,
+        **more,
+    }
+
+
+def mysql_variables(lab: Lab, blue: Blue, **more: Any) -> dict[str, Any]:
+    """The extra variables of a user who takes blue to MySQL 8.4; the login comes from the secret."""
+    return {
+        "aurora_mysql_deployment_id": MYSQL_DEPLOYMENT,
+        "aurora_mysql_source_db_cluster_identifier": blue.cluster,
+        "aurora_mysql_engine_version": MYSQL_TARGET_VERSION,
+        "aurora_mysql_allow_major_version_upgrade": True,
+        "aurora_mysql_admin": {"secret_arn": blue.secret_arn, "ca_cert": lab.ca_file},
+        "aurora_mysql_skip_final_snapshot": True,
+        "aurora_mysql_wait_delay": 0.2,
         **more,
     }
 
@@ -73,8 +93,20 @@ class Scene:
 
 
 def parameters(lab: Lab, blue: Blue, cluster: str) -> dict[str, Any]:
-    """psycopg2's parameters for the master user of ``blue`` on its cluster or on a clone of it."""
+    """The driver's parameters for the master user of ``blue`` on its cluster or on a clone of it."""
     found = lab.client("rds").describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]
+    if blue.engine == MYSQL:
+        return {
+            "host": found["Endpoint"],
+            "port": found["Port"],
+            "database": blue.database,
+            "user": blue.user,
+            "password": blue.password,
+            "charset": "utf8mb4",
+            "autocommit": True,
+            "connect_timeout": 10,
+            **encryption("verify-full", lab.ca_file),
+        }
     return {
         "host": found["Endpoint"],
         "port": found["Port"],
@@ -88,10 +120,26 @@ def parameters(lab: Lab, blue: Blue, cluster: str) -> dict[str, Any]:
 
 
 def connect(lab: Lab, blue: Blue, cluster: str, database: str) -> Connection:
-    """An autocommit connection as the master user."""
+    """An autocommit connection as the master user of a PostgreSQL blue."""
     connection: Connection = psycopg2.connect(**{**parameters(lab, blue, cluster), "dbname": database})
     connection.autocommit = True
     return connection
+
+
+def connect_mysql(lab: Lab, blue: Blue, cluster: str) -> pymysql.Connection[Cursor]:
+    """An autocommit connection as the master user of a MySQL blue, to its cluster or a clone of it."""
+    return pymysql.connect(**parameters(lab, blue, cluster))
+
+
+def make_application(lab: Lab, blue: Blue, password: str, writers: Iterable[int]) -> None:
+    """Give blue the application's account, tables and the rows of its writers."""
+    there = (
+        connect_mysql(lab, blue, blue.cluster)
+        if blue.engine == MYSQL
+        else connect(lab, blue, blue.cluster, blue.database)
+    )
+    with closing(there) as connection:
+        load_schema.create(connection, APPLICATION, password, writers)
 
 
 def fenced(connection: Connection, database: str) -> bool:
@@ -108,13 +156,47 @@ def fenced(connection: Connection, database: str) -> bool:
 
 def fingerprint(lab: Lab, blue: Blue) -> dict[str, Any]:
     """What blue's catalogs and AWS say now, without what changes by itself; equal before and after nothing was done."""
+    sql = _mysql_catalog(lab, blue) if blue.engine == MYSQL else _postgresql_catalog(lab, blue)
+    return {"sql": sql, "aws": {region: _aws(lab, region) for region in (REGION, *blue.secondaries)}}
+
+
+_MYSQL_CATALOG = {
+    "schemas": "SELECT schema_name FROM information_schema.schemata",
+    "relations": (
+        "SELECT CONCAT(table_schema, '.', table_name) FROM information_schema.tables "
+        "WHERE table_schema NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')"
+    ),
+    "accounts": "SELECT CONCAT_WS(' ', user, host, plugin, account_locked, password_expired) FROM mysql.user",
+    "grants": "SELECT CONCAT_WS(' ', user, host, db, select_priv, insert_priv, grant_priv) FROM mysql.db",
+    "global grants": "SELECT CONCAT_WS(' ', user, host, priv) FROM mysql.global_grants",
+    "roles": "SELECT CONCAT_WS(' ', from_user, from_host, to_user, to_host) FROM mysql.role_edges",
+    "channels": "SELECT CONCAT_WS(' ', host, port, user) FROM performance_schema.replication_connection_configuration",
+    "configuration": "SELECT CONCAT_WS(' ', name, COALESCE(value, 'NULL')) FROM mysql.rds_configuration",
+    "variables": (
+        "SELECT CONCAT_WS(' ', variable_name, variable_value) FROM performance_schema.global_variables "
+        "WHERE variable_name IN ('binlog_format', 'event_scheduler', 'gtid_mode', 'read_only', 'super_read_only')"
+    ),
+}
+
+
+def _mysql_catalog(lab: Lab, blue: Blue) -> dict[str, Any]:
+    with closing(connect_mysql(lab, blue, blue.cluster)) as connection, connection.cursor() as cursor:
+
+        def column(statement: str) -> list[Any]:
+            cursor.execute(statement)
+            return sorted(str(row[0]) for row in cursor.fetchall())
+
+        return {name: column(statement) for name, statement in _MYSQL_CATALOG.items()}
+
+
+def _postgresql_catalog(lab: Lab, blue: Blue) -> dict[str, Any]:
     with closing(connect(lab, blue, blue.cluster, blue.database)) as connection, connection.cursor() as cursor:
 
         def column(statement: str) -> list[Any]:
             cursor.execute(statement)
             return sorted(str(row[0]) for row in cursor.fetchall())
 
-        sql = {
+        return {
             "publications": column("SELECT pubname FROM pg_publication"),
             "subscriptions": column("SELECT subname FROM pg_subscription"),
             "slots": column("SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'logical'"),
@@ -130,12 +212,11 @@ def fingerprint(lab: Lab, blue: Blue) -> dict[str, Any]:
             ),
             "grants": column("SELECT nspname || coalesce(nspacl::text, '') FROM pg_namespace WHERE nspname !~ '^pg_'"),
         }
-    return {"sql": sql, "aws": {region: _aws(lab, region) for region in (REGION, *blue.secondaries)}}
 
 
 def _aws(lab: Lab, region: str) -> dict[str, Any]:
     """What AWS has in one Region."""
-    client = lab.client("rds", region)
+    client, cloudwatch = lab.client("rds", region), lab.client("cloudwatch", region)
     return {
         "global clusters": {
             world["GlobalClusterIdentifier"]: sorted(
@@ -145,6 +226,8 @@ def _aws(lab: Lab, region: str) -> dict[str, Any]:
             for world in client.describe_global_clusters()["GlobalClusters"]
         },
         "clusters": {c["DBClusterIdentifier"]: c["EngineVersion"] for c in client.describe_db_clusters()["DBClusters"]},
+        "dashboards": sorted(d["DashboardName"] for d in cloudwatch.list_dashboards()["DashboardEntries"]),
+        "alarms": sorted(alarm["AlarmName"] for alarm in cloudwatch.describe_alarms()["MetricAlarms"]),
         "instances": sorted(i["DBInstanceIdentifier"] for i in client.describe_db_instances()["DBInstances"]),
         "parameter groups": sorted(
             [
@@ -165,10 +248,11 @@ def opened(directory: Path, seed: int, rate: float = 100.0, writers: int = 4) ->
         lab = stack.enter_context(Lab.start())
         blue = lab.seed_postgresql(cluster="shop", database="shop", version="16.14", readers=1)
         password = secrets.token_urlsafe(24)
-        with closing(connect(lab, blue, blue.cluster, blue.database)) as connection:
-            load_schema.create(connection, _APP, password, Load.writer_numbers(writers, 0))
-        gate = stack.enter_context(Gate.start(None, [blue.database], blue.host, blue.port, _APP, password, lab.ca_file))
-        target = Target(gate.host, gate.port, blue.database, _APP, password)
+        make_application(lab, blue, password, Load.writer_numbers(writers, 0))
+        gate = stack.enter_context(
+            Gate.start(None, [blue.database], blue.host, blue.port, APPLICATION, password, lab.ca_file)
+        )
+        target = Target(gate.host, gate.port, blue.database, APPLICATION, password)
         load = stack.enter_context(Load.start(directory / "ledger", target, writers=writers, rate=rate, seed=seed))
         variables = shop_variables(lab, blue, aurora_postgresql_gates=[gate.option()])
         yield Scene(lab, blue, gate, load, Playbook(directory, lab.env, variables))

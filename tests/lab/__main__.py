@@ -11,30 +11,35 @@ import shlex
 import sys
 from contextlib import closing
 
-import psycopg2
-
 from conftest import collections_root
 from tests.lab.engine import EngineError
 from tests.lab.lab import Blue, Lab
+from tests.lab.tools import MYSQL
+from tests.scene import connect, connect_mysql
 
 VARIABLES = """\
 ---
-# Extra variables for the playbook bluegreen.aws.aurora_postgresql on this lab.
-aurora_postgresql_deployment_id: {cluster}-pg18
-aurora_postgresql_source_db_cluster_identifier: {cluster}
-aurora_postgresql_engine_version: "18.4"
-aurora_postgresql_allow_major_version_upgrade: true
-aurora_postgresql_admin:
+# Extra variables for the playbook bluegreen.aws.{role} on this lab.
+{role}_deployment_id: {cluster}-{suffix}
+{role}_source_db_cluster_identifier: {cluster}
+{role}_engine_version: "{version}"
+{role}_allow_major_version_upgrade: true
+{role}_admin:
   secret_arn: {secret_arn}
   ca_cert: {ca_file}
-aurora_postgresql_skip_final_snapshot: true
-aurora_postgresql_wait_delay: 0.5
+{role}_skip_final_snapshot: true
+{role}_wait_delay: 0.5
 """
-
-
+# By role: the end of the deployment's name, and the version to go to.
+ENGINES = {"aurora_postgresql": ("pg18", "18.4"), "aurora_mysql": ("my84", "8.4.mysql_aurora.8.4.7")}
 TABLE = """
 CREATE TABLE customers (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);
 INSERT INTO customers (name) SELECT 'customer ' || n FROM generate_series(1, 10000) AS n
+"""
+MYSQL_TABLE = "CREATE TABLE customers (id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY, name varchar(60) NOT NULL)"
+MYSQL_ROWS = """
+INSERT INTO customers (name) WITH RECURSIVE n AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM n WHERE n < 1000)
+SELECT CONCAT('customer ', a.n, '-', b.n) FROM n AS a JOIN n AS b ON b.n <= 10
 """
 
 
@@ -42,7 +47,8 @@ def up(arguments: argparse.Namespace) -> int:
     """Start a lab that keeps running, seeded; print what the shell has to export."""
     lab = Lab.start(attached=False)
     try:
-        blue = lab.seed_postgresql(cluster=arguments.cluster, readers=arguments.readers)
+        seed = lab.seed_mysql if arguments.engine == "aurora_mysql" else lab.seed_postgresql
+        blue = seed(cluster=arguments.cluster, readers=arguments.readers)
         fill(lab, blue)
         file = lab.state / f"{blue.cluster}.yml"
         file.write_text(variables(lab, blue), encoding="utf-8")
@@ -58,25 +64,27 @@ def up(arguments: argparse.Namespace) -> int:
 
 def fill(lab: Lab, blue: Blue) -> None:
     """Give blue a table with rows, so that there is something to replicate and to compare."""
-    with closing(
-        psycopg2.connect(
-            host=blue.host,
-            port=blue.port,
-            dbname=blue.database,
-            user=blue.user,
-            password=blue.password,
-            sslmode="verify-full",
-            sslrootcert=lab.ca_file,
-        )
-    ) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute(TABLE)
-        connection.commit()
+    if blue.engine == MYSQL:
+        with closing(connect_mysql(lab, blue, blue.cluster)) as connection, connection.cursor() as cursor:
+            cursor.execute(MYSQL_TABLE)
+            cursor.execute(MYSQL_ROWS)
+        return
+    with closing(connect(lab, blue, blue.cluster, blue.database)) as there, there.cursor() as asking:
+        asking.execute(TABLE)
 
 
 def variables(lab: Lab, blue: Blue) -> str:
     """Return the playbook's extra variables for a seeded cluster, as YAML without any secret."""
-    return VARIABLES.format(cluster=blue.cluster, secret_arn=blue.secret_arn, ca_file=lab.ca_file)
+    role = "aurora_mysql" if blue.engine == MYSQL else "aurora_postgresql"
+    suffix, version = ENGINES[role]
+    return VARIABLES.format(
+        role=role,
+        cluster=blue.cluster,
+        suffix=suffix,
+        version=version,
+        secret_arn=blue.secret_arn,
+        ca_file=lab.ca_file,
+    )
 
 
 def status(_arguments: argparse.Namespace) -> int:
@@ -121,6 +129,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("up", help=up.__doc__)
+    command.add_argument("--engine", choices=list(ENGINES), default=next(iter(ENGINES)))
     command.add_argument("--cluster", default="shop")
     command.add_argument("--readers", type=int, default=1)
     command.set_defaults(run=up)

@@ -21,86 +21,32 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg2
-from psycopg2 import extensions
+import pymysql
 
+from tests.lab import auditor_mysql, auditor_postgresql
+from tests.lab.auditor_snapshot import Row, Snapshot
 from tests.lab.load_ledger import COMMITTED, INTENT, REFUSED, UNKNOWN, Entry
 
 Key = tuple[int, int]
 _ANSWER_SECONDS = 15.0
 _SHOWN = 5
-_UNIQUE_VIOLATION = "23505"
-
-# Sums that every transaction keeps, per writer or over all of them; each query returns the rows that break one.
-_INVARIANTS = {
-    "totals count the ledger's rows": """
-        SELECT t.writer, t.transactions, t.amount, count(l.n), coalesce(sum(l.amount), 0)
-        FROM shop.totals t LEFT JOIN shop.ledger l USING (writer)
-        GROUP BY t.writer, t.transactions, t.amount
-        HAVING t.transactions <> count(l.n) OR t.amount <> coalesce(sum(l.amount), 0)""",
-    "ordered amounts are the ledger's": """
-        SELECT t.writer, t.ordered, coalesce(sum(l.amount), 0)
-        FROM shop.totals t LEFT JOIN shop.ledger l ON l.writer = t.writer AND l.kind = 'multi'
-        GROUP BY t.writer, t.ordered HAVING t.ordered <> coalesce(sum(l.amount), 0)""",
-    "open and closed orders are what was ordered": """
-        SELECT t.writer, t.ordered, t.closed, coalesce(sum(o.total), 0)
-        FROM shop.totals t LEFT JOIN shop.orders o USING (writer)
-        GROUP BY t.writer, t.ordered, t.closed HAVING t.ordered <> t.closed + coalesce(sum(o.total), 0)""",
-    "the order events are counted": """
-        SELECT t.writer, t.events, count(e.n) FROM shop.totals t LEFT JOIN shop."Order Events" e USING (writer)
-        GROUP BY t.writer, t.events HAVING t.events <> count(e.n)""",
-    "the customers' balances are what was ordered": """
-        SELECT c.sum, t.sum FROM (SELECT sum(balance) FROM shop.customers) c, (SELECT sum(ordered) FROM shop.totals) t
-        WHERE c.sum <> t.sum""",
-    "the customers' visits are the orders made": """
-        SELECT c.sum, l.count FROM (SELECT sum((profile ->> 'visits')::bigint) FROM shop.customers) c,
-            (SELECT count(*) FROM shop.ledger WHERE kind = 'multi') l
-        WHERE c.sum <> l.count""",
-}
-# A sequence must not be able to hand out a value that is taken.
-_SEQUENCES = {
-    "shop.ledger": "SELECT last_value, is_called, (SELECT max(id) FROM shop.ledger) FROM shop.ledger_id_seq",
-    "shop.orders": "SELECT last_value, is_called, (SELECT max(id) FROM shop.orders) FROM shop.orders_id_seq",
-    'shop."Order Events"': (
-        'SELECT last_value, is_called, (SELECT max(id) FROM shop."Order Events") FROM shop."Order Events_id_seq"'
-    ),
-}
-_REPEATED_IDS = {
-    "shop.ledger": "SELECT id, count(*) FROM shop.ledger GROUP BY id HAVING count(*) > 1",
-    'shop."Order Events"': 'SELECT id, count(*) FROM shop."Order Events" GROUP BY id HAVING count(*) > 1',
-}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of ``shop.ledger``."""
-
-    writer: int
-    n: int
-    amount: int
-    row_id: int
-    server: str | None
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What one side held at one moment."""
-
-    rows: tuple[Row, ...]
-    broken_sums: tuple[str, ...] = ()
-    collisions: tuple[str, ...] = ()
+_UNIQUE_VIOLATIONS = ("23505", "1062")
+# Errors of the drivers: the side could not be read.
+UNREADABLE = (psycopg2.Error, pymysql.MySQLError)
+__all__ = ["UNREADABLE", "Audit", "Key", "Row", "Side", "Snapshot", "audit", "compare", "read_side"]
 
 
 @dataclass(frozen=True)
 class Side:
-    """How the auditor reaches one side: its name for the report and psycopg2's connection parameters."""
+    """How the auditor reaches one side: its name for the report, the driver's parameters, the service's engine."""
 
     name: str
     parameters: Mapping[str, Any] = field(repr=False)
+    engine: str = "aurora-postgresql"
 
 
 @dataclass(frozen=True)
@@ -196,41 +142,14 @@ def _acknowledged_collisions(entries: Collection[Entry]) -> list[str]:
     taken = Counter(entry.row_id for entry in entries if entry.outcome == COMMITTED)
     twice = sorted(value for value, count in taken.items() if value is not None and count > 1)
     texts = [f"{len(twice)} sequence values of shop.ledger handed out twice ({twice[0]}, ..)"] if twice else []
-    refused = sum(entry.sqlstate == _UNIQUE_VIOLATION for entry in entries)
+    refused = sum(entry.sqlstate in _UNIQUE_VIOLATIONS for entry in entries)
     return texts + ([f"{refused} writes refused because a sequence handed out a taken value"] if refused else [])
 
 
 def read_side(side: Side) -> Snapshot:
-    """Return what ``side`` holds, all of it in one snapshot. Raises psycopg2.Error when it cannot be read."""
-    with closing(psycopg2.connect(**side.parameters)) as connection:
-        connection.set_session(isolation_level=extensions.ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
-        with connection.cursor() as cursor:
-
-            def query(statement: str) -> list[tuple[Any, ...]]:
-                cursor.execute(statement)
-                rows: list[tuple[Any, ...]] = cursor.fetchall()
-                return rows
-
-            found = query("SELECT writer, n, amount, id, host(server) FROM shop.ledger")
-            sums = tuple(
-                f"{name} (writer, numbers: {broken[:_SHOWN]})"
-                for name, statement in _INVARIANTS.items()
-                if (broken := query(statement))
-            )
-            return Snapshot(
-                rows=tuple(Row(*row) for row in found), broken_sums=sums, collisions=tuple(_side_collisions(query))
-            )
-
-
-def _side_collisions(query: Callable[[str], list[tuple[Any, ...]]]) -> Iterable[str]:
-    for table, statement in _REPEATED_IDS.items():
-        if twice := query(statement):
-            yield f"{len(twice)} sequence values of {table} are in more than one row ({twice[0][0]}, ..)"
-    for table, statement in _SEQUENCES.items():
-        ((last_value, is_called, highest),) = query(statement)
-        following = last_value + 1 if is_called else last_value
-        if highest is not None and following <= highest:
-            yield f"the sequence of {table} would hand out {following} next, which is not above the highest id {highest}"
+    """Return what ``side`` holds, all of it in one snapshot. Raises the driver's error when it cannot be read."""
+    read = auditor_mysql.read if side.engine == "aurora-mysql" else auditor_postgresql.read
+    return read(side.parameters)
 
 
 def audit(
@@ -238,7 +157,7 @@ def audit(
 ) -> Audit:
     """Return the findings at a cut made now; ``ledger`` returns one entry per transaction each time it is called.
 
-    Waits at most ``wait`` seconds for the answers to the rows found. Raises psycopg2.Error when a side cannot be read:
+    Waits at most ``wait`` seconds for the answers to the rows found. Raises one of UNREADABLE when a side cannot be read:
     an audit that could not be made is not a clean one.
     """
     before = _by_key(ledger())

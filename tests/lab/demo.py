@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``python -m tests.lab.demo``: a blue/green deployment under write load, from end to end, and the proof of it.
 
-Blue runs PostgreSQL 16 with writers on it; the playbook, started as a user starts it, builds green, upgrades it to 18,
-keeps it in sync, verifies it, switches over, rolls back and cleans up. The writers never pause. An auditor that shares no
-code with the collection looks for every acknowledged write after each move.
+Blue runs PostgreSQL 16 or MySQL 8.0 with writers on it; the playbook, started as a user starts it, builds green, upgrades
+it to 18 or 8.4, keeps it in sync, verifies it, switches over, rolls back and cleans up. The writers never pause. An
+auditor that shares no code with the collection looks for every acknowledged write after each move.
 
 With ``--sabotage`` one rule of the product is broken on purpose, and the demo ends after the switchover: with status 1
 when the auditor found the loss, with 0 when it did not (the auditor is worth nothing then), with 2 when there was no
@@ -23,18 +23,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg2
-
 from tests.lab import demo_leftovers as leftovers
-from tests.lab.auditor import Audit, Key, audit
+from tests.lab.auditor import UNREADABLE, Audit, Key, audit
 from tests.lab.demo_engines import ENGINES, DemoEngine
-from tests.lab.demo_sabotage import SABOTAGES, Sabotage, broken_copy
+from tests.lab.demo_sabotage import NAMES, SABOTAGES, Sabotage, broken_copy
 from tests.lab.demo_stage import Clock, Stage, set_stage
 from tests.lab.engine import EngineError
 from tests.lab.gate import GateError
 from tests.lab.load import Load, LoadError
 from tests.lab.load_ledger import COMMITTED
-from tests.playbook import NAME, Finished, Playbook
+from tests.lab.tools import MYSQL
+from tests.playbook import Finished, Playbook
 from tests.scene import fingerprint
 
 WRITERS = 4
@@ -69,7 +68,7 @@ class Demo:
         """Run the playbook as its user does, and say what the writers saw meanwhile. Raises DemoFailed."""
         self.load.phase(phase)
         extra = "".join(f" -e {name}={value}" for name, value in variables.items())
-        self.clock.say(f"$ ansible-playbook {NAME} -e @shop.yml -e bluegreen_phases={phase}{extra}")
+        self.clock.say(f"$ ansible-playbook {self.playbook.name} -e @shop.yml -e bluegreen_phases={phase}{extra}")
         finished = self.playbook.run(phase, **variables)
         for line in _TIMELINE.findall(finished.output):
             self.clock.say(f"    {line}")
@@ -154,6 +153,7 @@ def deployment(demo: Demo) -> tuple[bool, int]:
     before = fingerprint(stage.lab, stage.blue)
     demo.phase("readiness")
     demo.phase("create")
+    stage.green_is_built()
     # Somebody who knows green's endpoint tries to write there, from now until it is taken away.
     intruder = load.add_direct(stage.direct_target("green"))
     demo.phase("verify")
@@ -162,7 +162,7 @@ def deployment(demo: Demo) -> tuple[bool, int]:
     demo.phase("rollback")
     rolled_back = demo.serve("blue", fenced="green")
     load.end_writer(intruder)
-    demo.phase("cleanup", aurora_postgresql_delete_green=True)
+    demo.phase("cleanup", **{f"{stage.kit.role}_delete_green": True})
     demo.finish_load()
     left = leftovers.differences(before, fingerprint(stage.lab, stage.blue))
     demo.problems += [f"left over: {one}" for one in left]
@@ -173,11 +173,13 @@ def sabotaged(demo: Demo, engine: str, name: str, sabotage: Sabotage) -> int:
     """Switch over with a broken product and audit; return the exit status of the demo."""
     stage = demo.stage
     demo.phase("create")
+    stage.green_is_built()
     if demo.phase("verify", must_succeed=False).code != 0:
         demo.clock.say("  the phase verify found it too, and is not listened to")
     if sabotage.link_delay:
         stage.lab.faults.link(stage.blue.host, "delay", "replication", sabotage.link_delay)
-    moved = demo.phase("switchover", must_succeed=False)
+    variables = {f"{stage.kit.role}_{option}": value for option, value in sabotage.variables.items()}
+    moved = demo.phase("switchover", must_succeed=False, **variables)
     servers = demo.servers_since(time.time() - 0.5)
     if servers != {stage.address("green")}:
         raise DemoFailed(f"green should serve after a sabotaged switchover, but {servers} did:\n{moved.output}")
@@ -195,22 +197,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab.demo", description=__doc__)
     parser.add_argument("--engine", choices=list(ENGINES), default=next(iter(ENGINES)))
-    parser.add_argument("--sabotage", choices=sorted(SABOTAGES), help="break one rule of the product on purpose")
+    parser.add_argument("--sabotage", choices=sorted(NAMES), help="break one rule of the product on purpose")
     parser.add_argument("--own-gate", action="store_true", help="the lab's own gate even where there is a PgBouncer")
+    parser.add_argument("--gtid", choices=("on", "off"), default="on", help="whether a MySQL blue has GTIDs")
     options = parser.parse_args(arguments)
+    engine, gtid = ENGINES[options.engine], options.gtid == "on"
+    if not gtid and engine.engine != MYSQL:
+        parser.error(f"{options.engine} has no GTIDs")
     clock = Clock()
-    sabotage = SABOTAGES[options.sabotage] if options.sabotage else None
+    sabotage = SABOTAGES[engine.engine][options.sabotage] if options.sabotage else None
     try:
         with ExitStack() as stack:
-            engine = ENGINES[options.engine]
-            stage = set_stage(stack, clock, MOST_WRITERS, options.own_gate, engine.regions)
+            stage = set_stage(stack, clock, MOST_WRITERS, options.own_gate, engine.regions, engine.engine, gtid)
             state = stage.lab.state
             demo = start(stack, clock, stage, engine, sabotage)
             if sabotage is not None:
                 return sabotaged(demo, options.engine, options.sabotage, sabotage)
             rolled_back, left = deployment(demo)
         last = leftovers.once_quiet(state)
-    except (DemoFailed, EngineError, GateError, LoadError, psycopg2.Error) as failure:
+    except (DemoFailed, EngineError, GateError, LoadError, *UNREADABLE) as failure:
         print(f"demo {options.engine}: {failure}", file=sys.stderr, flush=True)
         return 2
     demo.problems += [f"left over: {one}" for one in last]
@@ -239,8 +244,7 @@ def start(stack: ExitStack, clock: Clock, stage: Stage, engine: DemoEngine, sabo
     clock.say(
         f"writers: {WRITERS} through the gate, {RATE:.0f}/s; round it, with open transactions: {plan.direct_writers}"
     )
-    variables = {**stage.variables(), **engine.variables}
-    return Demo(clock, stage, load, Playbook(stage.directory, environment, variables), engine)
+    return Demo(clock, stage, load, stage.playbook(environment, **engine.variables), engine)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import psycopg2
 
 from tests.lab.auditor import Key
 from tests.lab.demo_stage import Stage
+from tests.lab.tools import MYSQL, POSTGRESQL
 
 _FOLLOW_SECONDS = 20.0
 # What is looked at beside the audit of the side that serves; it returns what is wrong, one short text each.
@@ -56,8 +57,11 @@ def _missing(parameters: Mapping[str, Any], wanted: Collection[Key]) -> set[Key]
 
 @dataclass(frozen=True)
 class DemoEngine:
-    """One engine of the demo: blue's other Regions, the playbook's variables beside the usual ones, what is looked at."""
+    """One entry of the demo: the service's engine, blue's other Regions, the playbook's variables beside the usual ones,
+    what is looked at.
+    """
 
+    engine: str = POSTGRESQL
     regions: tuple[str, ...] = ()
     variables: Mapping[str, Any] = field(default_factory=dict)
     look: Look = nothing
@@ -70,4 +74,5 @@ ENGINES = {
         variables={"aurora_postgresql_write_forwarding": "disable"},
         look=other_regions,
     ),
+    "aurora_mysql": DemoEngine(engine=MYSQL),
 }

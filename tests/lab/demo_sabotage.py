@@ -10,12 +10,60 @@ appended to the copy stands at the end of one file and replaces one function of 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.lab.load import ROOT
+from tests.lab.tools import MYSQL, POSTGRESQL
 
 _PARTS = ("galaxy.yml", "meta", "playbooks", "plugins", "roles")
+
+
+# A transaction of one statement is the only one whose absence breaks nothing that follows: green would stop at an order
+# that is closed there and was never made. With GTIDs green is told that it has the transaction; without them it applies the
+# log up to it, then goes on behind it.
+_POSITION = """
+
+_configure_from_the_position = _configure
+
+
+def _configure(blue, conn, names, start, login):  # type: ignore[no-redef]
+    from .connection import execute, rows, value
+
+    _configure_from_the_position(blue, conn, names, start, login)
+    mine = value(conn, "SELECT @@GLOBAL.gtid_executed")
+    with connected(blue) as source:
+        for log in [row[0] for row in rows(source, "SHOW BINARY LOGS")]:
+            if start is not None and log < start.file:
+                continue
+            begin = start.offset if start is not None and log == start.file else 4
+            inside = []
+            for event in rows(source, f"SHOW BINLOG EVENTS IN '{log}' FROM {begin}"):
+                inside = [event] if "Gtid" in event[2] else [*inside, event]
+                tables = [one[5] for one in inside if one[2] == "Table_map"]
+                if event[2] != "Xid" or len(tables) != 2 or ".ledger)" not in tables[0] or ".totals)" not in tables[1]:
+                    continue
+                if start is not None:
+                    _go_round(blue, conn, names, log, inside[0][1], event[4], login)
+                    return
+                gtid = inside[0][5].split("'")[1]
+                if value(conn, "SELECT NOT GTID_SUBSET(%s, %s)", (gtid, mine)):
+                    execute(conn, "CALL mysql.rds_gtid_purged(%s)", ("+" + gtid,))
+                    return
+
+
+def _go_round(blue, conn, names, log, begin, end, login):  # type: ignore[no-untyped-def]
+    from .connection import execute
+
+    execute(conn, "CALL mysql.rds_start_replication_until(%s, %s)", (log, begin))
+    dialect = Dialect.of(conn)
+    while (found := channel(conn, dialect)) is not None and found.applier:
+        time.sleep(0.1)
+    service_of(conn, dialect).stop()
+    _configure_from_the_position(blue, conn, names, Coordinates(log, end), login)
+"""
 
 
 @dataclass(frozen=True)
@@ -28,9 +76,10 @@ class Sabotage:
     link_delay: float = 0.0  # seconds that replication to green is behind, so that catching up takes time
     direct_writers: int = 1  # that go round the gate
     direct_hold: float = 0.15  # seconds that each of them holds its transactions open
+    variables: Mapping[str, Any] = field(default_factory=dict)  # of the role, without its prefix, for the switchover
 
 
-SABOTAGES = {
+_POSTGRESQL = {
     "fence": Sabotage(
         rule="the fence does not end the sessions and transactions in flight",
         file="_postgresql/side.py",
@@ -68,6 +117,37 @@ PostgreSQLSide._wait = lambda self, peer, tokens, deadline: None
         link_delay=1.0,
     ),
 }
+_MYSQL = {
+    "fence": Sabotage(
+        rule="the fence does nothing, and nobody looks whether it holds",
+        file="_mysql/side.py",
+        code="""
+
+MySQLSide._put_up_fence = lambda self, deadline: vars(self).update(_up=True, _probe=None)
+MySQLSide._moved = lambda self, peer: False
+""",
+        direct_writers=3,
+        direct_hold=0.5,
+    ),
+    "position": Sabotage(
+        rule="replication does not start from the clone's position: it leaves out the first transaction of one statement",
+        file="_mysql/replicate.py",
+        code=_POSITION,
+    ),
+    "marker": Sabotage(
+        rule="the drain does not wait for the end of blue's log",
+        file="_mysql/side.py",
+        code="""
+
+MySQLSide.drain = lambda self, peer, deadline: vars(self).update(_at=current(self._conn, self._dialect))
+""",
+        # the replication into green ends some seconds after green has opened: what is later than that is lost
+        link_delay=12.0,
+        variables={"max_lag": 40, "timeout": 60},
+    ),
+}
+NAMES = tuple(_POSTGRESQL)
+SABOTAGES = {POSTGRESQL: _POSTGRESQL, MYSQL: _MYSQL}
 
 
 def broken_copy(sabotage: Sabotage, directory: Path) -> Path:

@@ -8,21 +8,24 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from tests.lab import demo_leftovers, load_schema
+from tests import scene
+from tests.lab import demo_leftovers
 from tests.lab.auditor import Side
 from tests.lab.gate import Gate
-from tests.lab.lab import Blue, Lab
+from tests.lab.gate_haproxy import HAProxy
+from tests.lab.lab import MYSQL_VERSION, Blue, Lab
 from tests.lab.load import Target
-from tests.scene import DEPLOYMENT, connect, parameters, shop_variables
+from tests.lab.tools import MYSQL, POSTGRESQL
+from tests.playbook import NAME, Playbook
+from tests.scene import APPLICATION, connect, connect_mysql, parameters
 
 SOURCE_VERSION = "16.14"
-_APP = "shop_app"
 
 
 class Clock:
@@ -36,30 +39,104 @@ class Clock:
         print(f"[{time.monotonic() - self._began:6.1f} s] {text}", flush=True)
 
 
+class StageGate(Protocol):
+    """What holds and moves the writers."""
+
+    host: str
+    port: int
+
+    @property
+    def kind(self) -> str:
+        """What it is, for a line of output."""
+
+    def option(self) -> dict[str, Any]:
+        """The gate as an entry of the option ``gates``."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What a stage is made of for one engine; ``role`` is the prefix of its role's variables."""
+
+    engine: str
+    role: str
+    title: str
+    version: str
+    deployment: str
+    variables: Callable[..., dict[str, Any]]
+    playbook: str
+
+
+KITS = {
+    POSTGRESQL: Kit(
+        engine=POSTGRESQL,
+        role="aurora_postgresql",
+        title="Aurora PostgreSQL",
+        version=SOURCE_VERSION,
+        deployment=scene.DEPLOYMENT,
+        variables=scene.shop_variables,
+        playbook=NAME,
+    ),
+    MYSQL: Kit(
+        engine=MYSQL,
+        role="aurora_mysql",
+        title="Aurora MySQL",
+        version=MYSQL_VERSION,
+        deployment=scene.MYSQL_DEPLOYMENT,
+        variables=scene.mysql_variables,
+        playbook="bluegreen.aws.aurora_mysql",
+    ),
+}
+
+
 @dataclass
 class Stage:
     """What a demo or a benchmark runs on: a lab with blue in it, a gate, and a password for the application."""
 
     lab: Lab
     blue: Blue
-    gate: Gate
+    gate: StageGate
     directory: Path
     password: str = field(repr=False)
+    kit: Kit = KITS[POSTGRESQL]
 
     def gate_target(self) -> Target:
-        """Return how an application connects: through the gate."""
-        return Target(self.gate.host, self.gate.port, self.blue.database, _APP, self.password)
+        """Return how an application connects: through the gate, which passes MySQL's TLS through."""
+        target = Target(self.gate.host, self.gate.port, self.blue.database, APPLICATION, self.password)
+        if self.kit.engine == MYSQL:  # the certificates are for the servers' addresses, and the gate has another one
+            return replace(target, ssl_mode="verify-ca", ca_file=self.lab.ca_file, engine=MYSQL)
+        return target
+
+    def green_is_built(self) -> None:
+        """Tell the gate where green is, if it is one that has to be told before a switchover."""
+        if isinstance(self.gate, HAProxy):
+            found = parameters(self.lab, self.blue, self.cluster("green"))
+            self.gate.lead_green(found["host"], found["port"])
+
+    def playbook(self, environment: Mapping[str, str] | None = None, **variables: Any) -> Playbook:
+        """Return the engine's playbook, with this stage's variables and these."""
+        wanted = {**self.variables(), **variables}
+        return Playbook(self.directory, environment or self.lab.env, wanted, self.kit.playbook)
 
     def direct_target(self, side: str) -> Target:
         """Return how a client connects that goes round the gate, to the endpoint of blue or green."""
         found = parameters(self.lab, self.blue, self.cluster(side))
         return Target(
-            found["host"], found["port"], self.blue.database, _APP, self.password, "verify-full", self.lab.ca_file
+            host=found["host"],
+            port=found["port"],
+            database=self.blue.database,
+            user=APPLICATION,
+            password=self.password,
+            ssl_mode="verify-full",
+            ca_file=self.lab.ca_file,
+            engine=self.kit.engine,
         )
 
     def side(self, name: str) -> Side:
         """Return how the auditor reads blue or green."""
-        return Side(name, parameters(self.lab, self.blue, self.cluster(name)))
+        return Side(name, parameters(self.lab, self.blue, self.cluster(name)), self.kit.engine)
 
     def secondaries(self, side: str) -> dict[str, dict[str, Any]]:
         """Return the clusters of a side in other Regions, as they are described there."""
@@ -82,14 +159,18 @@ class Stage:
 
     def variables(self) -> dict[str, Any]:
         """Return the playbook's extra variables for this stage."""
-        return shop_variables(self.lab, self.blue, aurora_postgresql_gates=[self.gate.option()])
+        return self.kit.variables(self.lab, self.blue, **{f"{self.kit.role}_gates": [self.gate.option()]})
 
     def cluster(self, side: str) -> str:
         """Return the cluster that is blue or green."""
-        return self.blue.cluster if side == "blue" else DEPLOYMENT
+        return self.blue.cluster if side == "blue" else self.kit.deployment
 
     def address(self, side: str) -> str:
-        """Return the address of the server behind an endpoint, as it is written into every row."""
+        """Return the name of the server behind an endpoint, as it is written into every row."""
+        if self.kit.engine == MYSQL:
+            with closing(connect_mysql(self.lab, self.blue, self.cluster(side))) as conn, conn.cursor() as asking:
+                asking.execute("SELECT @@server_uuid")
+                return str(asking.fetchall()[0][0])
         there = connect(self.lab, self.blue, self.cluster(side), self.blue.database)
         with closing(there) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT host(inet_server_addr())")
@@ -98,12 +179,20 @@ class Stage:
 
 
 def set_stage(
-    stack: ExitStack, clock: Clock, writers: int, own_gate: bool = False, regions: Sequence[str] = ()
+    stack: ExitStack,
+    clock: Clock,
+    writers: int,
+    own_gate: bool = False,
+    regions: Sequence[str] = (),
+    engine: str = POSTGRESQL,
+    gtid: bool = True,
 ) -> Stage:
     """Start a lab with blue and a gate; all of it ends with ``stack``. Raises EngineError or GateError.
 
-    With ``regions`` blue is a global database whose secondaries there have a reader and forward writes.
+    With ``regions`` blue is a global database whose secondaries there have a reader and forward writes. A MySQL blue
+    has GTIDs unless told otherwise, and HAProxy for a gate.
     """
+    kit = KITS[engine]
     lab = stack.enter_context(Lab.start())
     # Whatever is started from here on can be told apart from other labs, and leaves its files where the lab's are.
     stack.enter_context(demo_leftovers.ended_with_this_process(lab.state))
@@ -111,16 +200,25 @@ def set_stage(
     stack.callback(os.environ.pop, demo_leftovers.MARK, None)
     directory = lab.state / "demo"
     directory.mkdir(mode=0o700)
-    blue = lab.seed_postgresql(version=SOURCE_VERSION, regions=regions)
+    if engine == MYSQL:
+        blue = lab.seed_mysql(version=kit.version, gtid=gtid)
+    else:
+        blue = lab.seed_postgresql(version=kit.version, regions=regions)
     for region, cluster in blue.secondaries.items():
         lab.client("rds", region).modify_db_cluster(DBClusterIdentifier=cluster, EnableGlobalWriteForwarding=True)
     password = secrets.token_urlsafe(24)
-    with closing(connect(lab, blue, blue.cluster, blue.database)) as connection:
-        load_schema.create(connection, _APP, password, range(1, writers + 1))
-    gate = Gate.start(lab.state, [blue.database], blue.host, blue.port, _APP, password, lab.ca_file, own_gate)
+    scene.make_application(lab, blue, password, range(1, writers + 1))
+    gate = _gate(lab, blue, password, own_gate)
     stack.callback(gate.stop)
-    clock.say(f"blue: Aurora PostgreSQL {SOURCE_VERSION}, writer and reader, {blue.host}:{blue.port}")
+    how = "" if engine != MYSQL else f", GTIDs {'on' if gtid else 'off'}"
+    clock.say(f"blue: {kit.title} {kit.version}{how}, writer and reader, {blue.host}:{blue.port}")
     if blue.secondaries:
         clock.say(f"blue is the global database {blue.global_cluster}, with a reader in {', '.join(blue.secondaries)}")
     clock.say(f"gate: {gate.kind}, {gate.host}:{gate.port}")
-    return Stage(lab, blue, gate, directory, password)
+    return Stage(lab, blue, gate, directory, password, kit)
+
+
+def _gate(lab: Lab, blue: Blue, password: str, own_gate: bool) -> StageGate:
+    if blue.engine == MYSQL:
+        return HAProxy.start((blue.host, blue.port), state_dir=lab.state)
+    return Gate.start(lab.state, [blue.database], blue.host, blue.port, APPLICATION, password, lab.ca_file, own_gate)

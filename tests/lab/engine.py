@@ -10,9 +10,13 @@ concern one volume never at the same time, calls for different volumes at any ti
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
+
+# Whether servers wait for the disk at every commit; the benchmark asks for it.
+DURABLE = "BLUEGREEN_LAB_DURABLE" in os.environ
 
 
 @dataclass(frozen=True)

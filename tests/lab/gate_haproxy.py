@@ -23,6 +23,7 @@ from tests.lab.gate_fetch import NoProgram, find
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 15.0
+_NOBODY = 9  # the port of a green that is not there yet; in maintenance nobody is led to it
 BACKEND = "shop"
 Address = tuple[str, int]
 
@@ -38,19 +39,27 @@ class HAProxy:
     _guard: subprocess.Popen[bytes] = field(repr=False)
 
     @classmethod
-    def start(cls, blue: Address, green: Address, server_options: str = "", extra: str = "") -> HAProxy:
+    def start(
+        cls,
+        blue: Address,
+        green: Address | None = None,
+        server_options: str = "",
+        extra: str = "",
+        state_dir: Path | None = None,
+    ) -> HAProxy:
         """Start one that leads to ``blue``, with ``green`` in maintenance; ``extra`` are more lines of the backend.
 
-        Raises GateError.
+        Green may come later, see `lead_green`; the files are in ``state_dir``. Raises GateError.
         """
         try:
             program = find("haproxy")
         except NoProgram as reason:
             raise GateError(f"No HAProxy: {reason}.") from None
-        directory = Path(tempfile.mkdtemp(prefix="bluegreen-haproxy-"))
+        directory = Path(tempfile.mkdtemp(prefix="bluegreen-haproxy-", dir=state_dir))
         port = free_port()
         try:
-            write_private(directory / "haproxy.cfg", _config(directory, port, blue, green, server_options, extra))
+            there = green or (_HOST, _NOBODY)
+            write_private(directory / "haproxy.cfg", _config(directory, port, blue, there, server_options, extra))
             hand_over(directory)
             guard = start_guard(
                 directory, [program.program, "-db", "-q", "-f", str(directory / "haproxy.cfg")], program.environment()
@@ -74,6 +83,17 @@ class HAProxy:
     def option(self) -> dict[str, Any]:
         """Return the gate as an entry of the option ``gates`` of a switchover."""
         return {"type": "haproxy", "socket": self.socket, "host": self.host, "port": self.port, "backend": BACKEND}
+
+    @property
+    def kind(self) -> str:
+        """What it is, for a line of output."""
+        return self.version
+
+    def lead_green(self, host: str, port: int) -> None:
+        """Say where green is: an address, as everywhere in the lab. Raises GateError."""
+        answer = self.ask(f"set server {BACKEND}/green addr {host} port {port}")
+        if f"'{host}'" not in answer and "no need" not in answer:
+            raise GateError(f"HAProxy does not lead to {host}:{port}: {answer.strip()}")
 
     def ask(self, command: str) -> str:
         """Return the runtime API's answer to a command."""

@@ -122,6 +122,13 @@ class Faults:
         """Let every event so far have happened some minutes earlier."""
         self.turn("age_events", minutes=minutes, region=region)
 
+    def falsify_position(self, cluster: str, offset: int, region: str = REGION) -> None:
+        """Let the next start of a MySQL cluster's writer report a position that is wrong by so many bytes.
+
+        For a clone: to be turned before its first instance is made.
+        """
+        self.turn("falsify_position", cluster=cluster, offset=offset, region=region)
+
     def maintenance(self, cluster: str, region: str = REGION) -> None:
         """Have a cluster's maintenance window now."""
         self.turn("maintenance", cluster=cluster, region=region)

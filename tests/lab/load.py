@@ -15,10 +15,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Self
 
+from tests.lab.load_engine import Target
 from tests.lab.load_ledger import (
     COMMITTED,
     Entry,
@@ -32,6 +33,7 @@ from tests.lab.load_ledger import (
 )
 from tests.lab.load_writer import Order
 
+__all__ = ["ROOT", "Load", "LoadError", "Target"]
 ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 30.0
 _STOP_SECONDS = 30.0
@@ -39,19 +41,6 @@ _STOP_SECONDS = 30.0
 
 class LoadError(Exception):
     """The writers cannot write; the text says which."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a writer connects to, and as whom."""
-
-    host: str
-    port: int
-    database: str
-    user: str
-    password: str
-    ssl_mode: str = "disable"
-    ca_file: str | None = None
 
 
 class Load:
@@ -98,7 +87,7 @@ class Load:
                         seed=seed * 1000 + number,
                         reconnect_every=reconnect_every,
                         multi_share=multi_share,
-                        **asdict(target),
+                        target=target,
                     )
                 )
             for one in direct:
@@ -122,7 +111,7 @@ class Load:
                 reconnect_every=50,
                 multi_share=1.0,
                 hold=hold,
-                **asdict(target),
+                target=target,
             )
         )
         return number

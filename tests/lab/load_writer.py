@@ -18,65 +18,14 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import psycopg2
-
-from tests.lab import load_schema
-from tests.lab.load_ledger import COMMITTED, INTENT, REFUSED, UNKNOWN, Entry, LedgerFile
-
-if TYPE_CHECKING:
-    from psycopg2.extensions import connection as Connection
+from tests.lab.load_engine import CUSTOMERS, Booked, Lost, NoSession, Refused, Session, Target, Work, own_customer
+from tests.lab.load_ledger import COMMITTED, INTENT, REFUSED, Entry, LedgerFile
 
 _KEPT_ORDERS = 40
 _KEPT_EVENTS = 20
 _MOST_BEHIND = 0.5  # s; a writer that was held does not send everything it missed at once
 _CONNECT_AGAIN = 0.02  # s
-
-_SINGLE = """
-WITH booked AS (
-    INSERT INTO shop.ledger (writer, n, kind, amount, note) VALUES (%(writer)s, %(n)s, 'single', %(amount)s, %(note)s)
-    RETURNING id, host(server) AS server
-), counted AS (
-    UPDATE shop.totals SET transactions = transactions + 1, amount = amount + %(amount)s WHERE writer = %(writer)s
-)
-SELECT id, server FROM booked
-"""
-_BEGIN = """
-BEGIN;
-INSERT INTO shop.ledger (writer, n, kind, amount, note) VALUES (%(writer)s, %(n)s, 'multi', %(amount)s, %(note)s)
-RETURNING id, host(server)
-"""
-_ORDER = """
-INSERT INTO shop.orders (writer, n, customer, total, doc)
-VALUES (%(writer)s, %(n)s, %(customer)s, %(amount)s, jsonb_build_object('state', 'new', 'lines', %(lines)s))
-RETURNING id
-"""
-_CUSTOMER = """
-UPDATE shop.customers SET balance = balance + %(amount)s,
-    profile = jsonb_set(profile, '{visits}', to_jsonb((profile ->> 'visits')::bigint + 1))
-WHERE id = %(customer)s;
-"""
-_EVENT = """
-INSERT INTO shop."Order Events" (writer, n, "What happened") VALUES (%(writer)s, %(n)s, '{"event": "ordered"}')
-RETURNING id
-"""
-_TOTALS = """
-UPDATE shop.totals SET transactions = transactions + 1, amount = amount + %(amount)s, ordered = ordered + %(amount)s,
-    events = events + 1
-WHERE writer = %(writer)s;
-"""
-_CLOSE_ORDER = """
-WITH gone AS (DELETE FROM shop.orders WHERE id = %(old_order)s RETURNING total)
-UPDATE shop.totals SET closed = closed + gone.total FROM gone WHERE writer = %(writer)s;
-"""
-_TOUCH_EVENT = """
-UPDATE shop."Order Events" SET "What happened" = "What happened" || '{"shipped": true}' WHERE id = %(last_event)s;
-"""
-_DROP_EVENT = """
-WITH gone AS (DELETE FROM shop."Order Events" WHERE id = %(old_event)s RETURNING id)
-UPDATE shop.totals SET events = totals.events - 1 FROM gone WHERE writer = %(writer)s;
-"""
 
 
 @dataclass(frozen=True)
@@ -85,13 +34,7 @@ class Order:
 
     writer: int
     directory: str
-    host: str
-    port: int
-    database: str
-    user: str
-    password: str
-    ssl_mode: str
-    ca_file: str | None
+    target: Target
     rate: float
     seed: int
     reconnect_every: int
@@ -99,13 +42,15 @@ class Order:
     hold: float = 0.0
 
 
-class _Lost(Exception):
-    """The connection went away while a transaction was on its way; ``at_commit`` says that the outcome is unknown."""
+def session(target: Target, name: str) -> Session:
+    """Connect with the driver of the target's engine; raises NoSession."""
+    if target.engine == "aurora-mysql":
+        from tests.lab.load_mysql import MySQLSession  # a writer loads one driver only
 
-    def __init__(self, at_commit: bool, sqlstate: str | None) -> None:
-        super().__init__()
-        self.outcome = UNKNOWN if at_commit else REFUSED
-        self.sqlstate = sqlstate
+        return MySQLSession(target, name)
+    from tests.lab.load_postgresql import PostgreSQLSession
+
+    return PostgreSQLSession(target, name)
 
 
 class Writer:
@@ -117,7 +62,7 @@ class Writer:
         self.stopping = threading.Event()
         self._ledger = LedgerFile(Path(order.directory), order.writer)
         self._random = random.Random(order.seed)
-        self._connection: Connection | None = None
+        self._session: Session | None = None
         self._uses_left = 0
         self._orders: deque[int] = deque()
         self._events: deque[int] = deque()
@@ -132,59 +77,43 @@ class Writer:
                 self.stopping.wait(pause)
                 continue
             due = max(due, time.monotonic() - _MOST_BEHIND) + 1 / self.rate
-            connection = self._connected()
-            if connection is not None:
+            session = self._connected()
+            if session is not None:
                 n += 1
-                self._write(connection, n)
+                self._write(session, n)
         self._disconnect()
         self._ledger.close()
 
-    def _connected(self) -> Connection | None:
-        """Return a connection, a new one now and then; None (after a short rest) when there is none to be had."""
+    def _connected(self) -> Session | None:
+        """Return a session, a new one now and then; None (after a short rest) when there is none to be had."""
         if self._uses_left <= 0:
             self._disconnect()
-        if self._connection is None:
-            order = self.order
+        if self._session is None:
             try:
-                self._connection = psycopg2.connect(
-                    host=order.host,
-                    port=order.port,
-                    dbname=order.database,
-                    user=order.user,
-                    password=order.password,
-                    sslmode=order.ssl_mode,
-                    sslrootcert=order.ca_file,
-                    connect_timeout=10,
-                    application_name=f"writer-{order.writer}",
-                )
-                self._connection.autocommit = True
-            except psycopg2.Error:
-                self._disconnect()
+                self._session = session(self.order.target, f"writer-{self.order.writer}")
+            except NoSession:
                 self.stopping.wait(_CONNECT_AGAIN)
                 return None
             self._uses_left = self._random.randint(1, 2 * self.order.reconnect_every)
         self._uses_left -= 1
-        return self._connection
+        return self._session
 
     def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                connection.close()
-            except psycopg2.Error:
-                pass  # already gone: what was wanted
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
 
-    def _write(self, connection: Connection, n: int) -> None:
+    def _write(self, session: Session, n: int) -> None:
         multi = self._random.random() < self.order.multi_share
-        values: dict[str, Any] = {
-            "writer": self.order.writer,
-            "n": n,
-            "amount": self._random.randint(1, 1000),
-            "note": json.dumps({"n": n, "text": "übung" * self._random.randint(0, 3)}),
-        }
+        work = Work(
+            writer=self.order.writer,
+            n=n,
+            amount=self._random.randint(1, 1000),
+            note=json.dumps({"n": n, "text": "übung" * self._random.randint(0, 3)}),
+        )
         started = time.time()
 
-        def entry(outcome: str, row: tuple[int, str] | None = None, sqlstate: str | None = None) -> Entry:
+        def entry(outcome: str, row: Booked | None = None, code: str | None = None) -> Entry:
             return Entry(
                 writer=self.order.writer,
                 n=n,
@@ -192,82 +121,60 @@ class Writer:
                 kind="multi" if multi else "single",
                 started=started,
                 ended=time.time(),
-                amount=values["amount"],
+                amount=work.amount,
                 row_id=row[0] if row else None,
                 server=row[1] if row else None,
-                sqlstate=sqlstate,
+                sqlstate=code,
             )
 
         self._ledger.append(entry(INTENT))
         try:
-            row = self._multi(connection, values) if multi else self._single(connection, values)
-        except _Lost as lost:
-            self._ledger.append(entry(lost.outcome, sqlstate=lost.sqlstate))
+            row = self._multi(session, work) if multi else session.single(work)
+        except Lost as lost:
+            self._ledger.append(entry(lost.outcome, code=lost.code))
             self._disconnect()
-        except psycopg2.Error as error:  # the server said no and the connection lives
-            self._ledger.append(entry(REFUSED, sqlstate=error.pgcode))
-            self._rollback(connection)
+        except Refused as refused:
+            self._ledger.append(entry(REFUSED, code=refused.code))
+            self._rollback(session)
         else:
             self._ledger.append(entry(COMMITTED, row))
 
-    def _single(self, connection: Connection, values: dict[str, Any]) -> tuple[int, str]:
-        row: tuple[int, str] = self._first(connection, _SINGLE, values, commits=True)
-        return row
-
-    def _multi(self, connection: Connection, values: dict[str, Any]) -> tuple[int, str]:
+    def _multi(self, session: Session, work: Work) -> Booked:
         """Run one transaction of several statements; what it deletes later is remembered only once it is committed."""
         hold = self.order.hold
-        values["lines"] = self._random.randint(1, 9)
-        values["customer"] = (
-            load_schema.own_customer(self.order.writer) if hold else self._random.randint(1, load_schema.CUSTOMERS)
-        )
-        row: tuple[int, str] = self._first(connection, _BEGIN, values)
-        order_id: int = self._first(connection, _CUSTOMER + _ORDER, values)[0]
+        work.lines = self._random.randint(1, 9)
+        work.customer = own_customer(self.order.writer) if hold else self._random.randint(1, CUSTOMERS)
+        row = session.begin(work)
+        order_id = session.order(work)
         if hold:
             self.stopping.wait(hold)
-        event_id: int = self._first(connection, self._housekeeping(values) + _TOTALS + _EVENT, values)[0]
-        self._first(connection, "COMMIT", {}, commits=True)
-        self._forget(values)
+        self._housekeeping(work)
+        event_id = session.finish(work)
+        session.commit()
+        self._forget(work)
         self._orders.append(order_id)
         self._events.append(event_id)
         return row
 
-    def _housekeeping(self, values: dict[str, Any]) -> str:
-        """Return the statements that close the oldest order, drop the oldest event and touch the last one."""
-        statements = ""
+    def _housekeeping(self, work: Work) -> None:
+        """Say which order is the oldest, to be closed, and which events are to be dropped and touched."""
         if len(self._orders) > _KEPT_ORDERS:
-            values["old_order"] = self._orders[0]
-            statements += _CLOSE_ORDER
+            work.old_order = self._orders[0]
         if self._events:
-            values["last_event"] = self._events[-1]
-            statements += _TOUCH_EVENT
+            work.last_event = self._events[-1]
         if len(self._events) > _KEPT_EVENTS:
-            values["old_event"] = self._events[0]
-            statements += _DROP_EVENT
-        return statements
+            work.old_event = self._events[0]
 
-    def _forget(self, values: dict[str, Any]) -> None:
-        if "old_order" in values:
+    def _forget(self, work: Work) -> None:
+        if work.old_order is not None:
             self._orders.popleft()
-        if "old_event" in values:
+        if work.old_event is not None:
             self._events.popleft()
 
-    def _first(self, connection: Connection, statement: str, values: dict[str, Any], commits: bool = False) -> Any:
-        """Return the first row of the statement's result, None when it has none; ``commits`` marks the one that decides."""
+    def _rollback(self, session: Session) -> None:
         try:
-            with connection.cursor() as cursor:
-                cursor.execute(statement, values)
-                return cursor.fetchone() if cursor.description else None
-        except psycopg2.Error as error:
-            if connection.closed or error.pgcode is None:
-                raise _Lost(commits, error.pgcode) from error
-            raise
-
-    def _rollback(self, connection: Connection) -> None:
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("ROLLBACK")
-        except psycopg2.Error:
+            session.rollback()
+        except (Lost, Refused):
             self._disconnect()
 
 
@@ -284,7 +191,8 @@ def _obey(writer: Writer) -> None:
 
 def main() -> None:
     """Run one writer from the order on stdin."""
-    writer = Writer(Order(**json.loads(sys.stdin.readline())))
+    order = json.loads(sys.stdin.readline())
+    writer = Writer(Order(**{**order, "target": Target(**order["target"])}))
     threading.Thread(target=_obey, args=(writer,), daemon=True).start()
     writer.run()
 

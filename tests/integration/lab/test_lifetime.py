@@ -26,6 +26,8 @@ import sys
 from tests.lab.engine import EngineError
 from tests.lab.lab import Lab
 lab = Lab.start()
+if sys.argv[1] == "both":
+    lab.seed_mysql("my", readers=0)
 lab.seed_postgresql(readers=1)
 print(lab.state, flush=True)
 sys.stdin.read()
@@ -48,14 +50,25 @@ def family(process: psutil.Process) -> list[psutil.Process]:
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Those of the processes that still are."""
-    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    return [one for one in processes if _lives(one)]
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:  # it has ended between the two questions
+        return False
 
 
 @pytest.fixture
-def parent() -> Iterator[subprocess.Popen[str]]:
-    """A program that has started a lab and waits."""
+def parent(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    """A program that has started a lab, with servers of one engine or of both, and waits."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PARENT], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT, request.param],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     yield process
     process.kill()
@@ -77,14 +90,18 @@ def ended_parent(parent: subprocess.Popen[str], _server: psutil.Process) -> None
     parent.communicate()
 
 
-@pytest.mark.parametrize("end", [killed_parent, killed_lab, ended_parent])
+@pytest.mark.parametrize(
+    ("end", "parent"),
+    [(killed_parent, "postgresql"), (killed_lab, "both"), (ended_parent, "postgresql")],
+    indirect=["parent"],
+)
 def test_nothing_is_left_of_an_attached_lab(
     parent: subprocess.Popen[str], end: Callable[[subprocess.Popen[str], psutil.Process], None]
 ) -> None:
     assert parent.stdout is not None
     state = Path(parent.stdout.readline().strip())
     processes = family(lab_process(state))
-    assert len(processes) > 10  # two postmasters with their children, the endpoints, the keepers
+    assert len(processes) > 10  # postmasters with their children, the endpoints, the keepers
     end(parent, processes[0])
     wait_until(lambda: not alive(processes) and not state.exists(), SECONDS, f"the end of {processes} and {state}")
 

@@ -27,6 +27,14 @@ class LinkFaults(Protocol):
         """Cut, stall, slow or heal (none) the connections to an address: those of clients, of replication, or all."""
 
 
+@runtime_checkable
+class PositionFault(Protocol):
+    """What an engine has that can be wrong about the position of a crash recovery, as the service has been."""
+
+    def falsify_position(self, volume_id: str, offset: int) -> None:
+        """Let the position that the next start of a volume's writer reports be wrong by so many bytes."""
+
+
 class Knobs:
     """Each knob is a method of plain arguments; `turn` calls one by name."""
 
@@ -38,6 +46,7 @@ class Knobs:
             "throttle": faults.throttle,
             "fail": faults.fail,
             "deny": faults.deny,
+            "falsify_position": self._falsify_position,
             "age_events": self._age_events,
             "announce": self._announce,
             "caller": lambda arn: identity.set_caller(plane, arn),
@@ -89,6 +98,14 @@ class Knobs:
         for engine in self._plane.engines.values():
             if isinstance(engine, LinkFaults):
                 engine.fault_link(address, mode, scope, delay)
+
+    def _falsify_position(self, cluster: str, offset: int, region: str = DEFAULT_REGION) -> None:
+        with self._plane.lock:
+            found = find_cluster(self._plane.region(region), cluster)
+            engine = self._plane.engines[str(found.api["Engine"])]
+        if not isinstance(engine, PositionFault):
+            raise ValueError(f"servers of {found.api['Engine']} report no position")
+        engine.falsify_position(found.volume_id, offset)
 
     def _maintenance(self, cluster: str, region: str = DEFAULT_REGION) -> None:
         """Have a cluster's maintenance window now: what is pending is applied."""

@@ -107,6 +107,13 @@ class LazyEngine:
         if fault is not None:
             fault(address, mode, scope, delay)
 
+    def falsify_position(self, volume_id: str, offset: int) -> None:
+        """Let the next start of a volume's writer report a wrong position; raises EngineError when none reports any."""
+        fault = getattr(self._engine(), "falsify_position", None)
+        if fault is None:
+            raise EngineError("no position is reported")
+        fault(volume_id, offset)
+
     def close(self) -> None:
         """End what was made; nothing is made any more."""
         with self._lock:

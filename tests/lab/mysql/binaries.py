@@ -24,6 +24,7 @@ from tests.lab.engine import EngineError
 from tests.lab.postgresql.binaries import cache_directory
 
 OLDEST = (8, 0)
+_SYSTEM = ("/usr/sbin", "/sbin")  # not on every user's PATH
 _TIMEOUT = 300.0  # s, for apt as a whole
 _NAME = "mysql"  # in the cache directory
 # Newest first; Debian has the name without a version, Ubuntu those with one.
@@ -51,7 +52,7 @@ def fetch() -> Binaries:
 
     Raises EngineError, one sentence that says what to do, when there is none.
     """
-    on_path = shutil.which("mysqld", path=os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin")))
+    on_path = shutil.which("mysqld", path=os.pathsep.join((os.environ.get("PATH", os.defpath), *_SYSTEM)))
     if on_path is not None and (own := _checked((on_path,), (), Path(on_path))) is not None:
         return own
     root = cache_directory() / _NAME
@@ -211,10 +212,3 @@ def _run(command: list[str], environment: dict[str, str]) -> str:
         words = " ".join(command[:3])
         raise EngineError(f"The MySQL server could not be fetched ({words}: {reason}): {_BY_HAND}.")
     return done.stdout
-
-
-if __name__ == "__main__":  # fetch it before it is needed
-    try:
-        print("MySQL", ".".join(map(str, fetch().version)))
-    except EngineError as failure:
-        raise SystemExit(str(failure)) from None

@@ -9,11 +9,9 @@ import contextlib
 import itertools
 import shutil
 import signal
-import socket
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.lab.engine import EngineError, EngineVersion, InstanceSpec, Parameter
@@ -23,7 +21,8 @@ from tests.lab.mysql.servers import Installation, Server
 from tests.lab.mysql.volumes import Volume
 from tests.lab.postgresql.ca import CertificateAuthority
 from tests.lab.postgresql.endpoint_control import EndpointControl, Mode, Scope
-from tests.lab.postgresql.processes import Account, Keeper, Processes
+from tests.lab.postgresql.processes import Account, Keeper, Processes, data_root, free_port
+from tests.lab.routes import Routes
 
 FIRST_INTERNAL_PORT = 23306
 POSITION_EVENT = "Binlog position from crash recovery is {} {}"
@@ -38,14 +37,6 @@ class Instance:
     family: str
     parameters: Mapping[str, str]  # as they apply now
     directory: Path | None = None  # a reader's own copy, removed with it
-
-
-@dataclass
-class Address:
-    """An endpoint address and which running instances claim it."""
-
-    port: int
-    claims: list[str] = field(default_factory=list)
 
 
 class MySQLEngine:
@@ -75,12 +66,12 @@ class MySQLEngine:
         self._sleeps = sleeps
         self._logs = state_dir / "mysql-logs"
         self._logs.mkdir(parents=True)
-        self._root = _data_root(account, state_dir)
+        self._root = data_root(account, state_dir, "bluegreen-my-")
         self._keeper = Keeper([self._root])
         try:
             home = account.make_directory(self._root / "home")
             self._processes = Processes(account, self._keeper, home)
-            self._installation = Installation(binaries, self._processes, _free_port())
+            self._installation = Installation(binaries, self._processes, free_port(FIRST_INTERNAL_PORT))
             self._template = template.prepare(self._installation, self._root, self._logs / "template.log")
             self._authority = authority or CertificateAuthority(ca_dir or state_dir)
             self.ca_file = self._authority.file
@@ -96,7 +87,7 @@ class MySQLEngine:
         self._server_ids: dict[str, int] = {}
         self._volumes: dict[str, Volume] = {}
         self._instances: dict[str, Instance] = {}
-        self._addresses: dict[str, Address] = {}
+        self._routes = Routes(self._lock, self._lead)
         self._closed = False
         self._housekeeping = replication.Housekeeping(self._writers_with_binlog)
         self._housekeeping.start()
@@ -210,6 +201,8 @@ class MySQLEngine:
         volume.password = password
         if (writer := self._writer(volume_id)) is not None:
             volumes.on_writer_start(volume, writer.server, self._sleeps)
+            for reader in self._readers(volume_id):
+                readers.set_master_password(reader.server, volume, password)
 
     def delete_volume(self, volume_id: str) -> None:
         """Remove a volume and everything that still runs on it."""
@@ -253,12 +246,12 @@ class MySQLEngine:
             messages = self._run(instance, volume)
             with self._lock:
                 self._instances[spec.instance_id] = instance
-            self._claim(instance, spec.addresses)
+            self._routes.claim(spec.instance_id, spec.port, spec.addresses)
         except BaseException:
             with self._lock:
                 self._instances.pop(spec.instance_id, None)
             with contextlib.suppress(EngineError):
-                self._release(instance, spec.addresses)
+                self._routes.release(spec.instance_id, spec.addresses)
             self._discard(instance, immediate=True)
             raise
         return messages
@@ -293,6 +286,8 @@ class MySQLEngine:
         server.configure(settings)
         server.start()
         position = volumes.recovered_position(server.data, newest)
+        if "log-bin" not in settings:
+            volumes.remove_binlog(server.data)
         volumes.on_writer_start(volume, server, self._sleeps)
         replication.resume(server, cloned=volume.cloned)
         if volume.without_binlog:
@@ -320,14 +315,21 @@ class MySQLEngine:
         with self._lock:
             instance = self._instances.pop(instance_id, None)
         if instance is not None:
-            self._release(instance, instance.spec.addresses)
+            self._routes.release(instance_id, instance.spec.addresses)
             self._discard(instance, immediate)
 
     def _discard(self, instance: Instance, immediate: bool) -> None:
         """End what belongs to an instance that no address leads to."""
+        name = instance.spec.instance_id
+        if not self._closed:
+            self._endpoints.order("drop", instance=name)
+        if not immediate and instance.directory is None:
+            for reader in self._readers(instance.spec.volume_id):
+                readers.pause(reader.server)
+            replication.end_dumps(instance.server)
         instance.server.stop(immediate or instance.directory is not None)
         if not self._closed:
-            self._endpoints.order("drop", instance=instance.spec.instance_id)
+            self._endpoints.order("drop", instance=name)  # whoever was just being connected
         if instance.directory is not None:
             shutil.rmtree(instance.directory, ignore_errors=True)
 
@@ -350,41 +352,22 @@ class MySQLEngine:
         instance.spec = replace(instance.spec, addresses=after)
         self._certificate(instance)
         instance.server.execute("ALTER INSTANCE RELOAD TLS")
-        self._release(instance, [address for address in before if address not in after])
-        self._claim(instance, [address for address in after if address not in before])
+        self._routes.release(instance_id, [address for address in before if address not in after])
+        self._routes.claim(instance_id, instance.spec.port, [address for address in after if address not in before])
 
-    def _claim(self, instance: Instance, addresses: Sequence[str]) -> None:
-        with self._lock:
-            for address in addresses:
-                entry = self._addresses.setdefault(address, Address(instance.spec.port))
-                entry.claims.append(instance.spec.instance_id)
-        self._route(addresses)
-
-    def _release(self, instance: Instance, addresses: Sequence[str]) -> None:
-        with self._lock:
-            for address in addresses:
-                entry = self._addresses.get(address)
-                if entry is not None and instance.spec.instance_id in entry.claims:
-                    entry.claims.remove(instance.spec.instance_id)
-        self._route(addresses)
-
-    def _route(self, addresses: Sequence[str]) -> None:
-        """Tell the endpoint process where addresses lead: to the readers that claim one, else to the writer."""
-        with self._lock:
-            for address in addresses:
-                if (entry := self._addresses.get(address)) is None:
-                    continue
-                claims = [self._instances[name] for name in entry.claims if name in self._instances]
-                readers = [instance for instance in claims if instance.spec.role == "reader"]
-                targets = [
-                    {
-                        "instance": instance.spec.instance_id,
-                        "host": instance.server.settings["bind-address"],
-                        "port": self._installation.port,
-                    }
-                    for instance in readers or claims[-1:]
-                ]
-                self._endpoints.order("route", address=address, port=entry.port, targets=targets)
+    def _lead(self, address: str, port: int, claims: Sequence[str]) -> None:
+        """Tell the endpoint process where an address leads: to the readers that claim it, else to the writer."""
+        claiming = [self._instances[name] for name in claims if name in self._instances]
+        readers = [instance for instance in claiming if instance.spec.role == "reader"]
+        targets = [
+            {
+                "instance": instance.spec.instance_id,
+                "host": instance.server.settings["bind-address"],
+                "port": self._installation.port,
+            }
+            for instance in readers or claiming[-1:]
+        ]
+        self._endpoints.order("route", address=address, port=port, targets=targets)
 
     # Faults
 
@@ -431,26 +414,3 @@ def _apply(instance: Instance, wanted: Mapping[str, str]) -> None:
     changed, unset = parameters.dynamic_changes(instance.family, instance.parameters, wanted)
     replication.set_variables(instance.server, changed, unset)
     instance.parameters = dict(wanted)
-
-
-def _data_root(account: Account, state_dir: Path) -> Path:
-    """Return a new private directory that the servers' user can enter, short enough for a socket's path."""
-    for base in (state_dir, Path(tempfile.gettempdir())):
-        if len(str(base)) <= 60 and account.can_enter(base / "x"):
-            root = Path(tempfile.mkdtemp(prefix="bluegreen-my-", dir=base))
-            root.chmod(0o711)
-            return root
-    raise EngineError(f"The user {account.uid} that servers run as cannot enter {state_dir} nor a temporary directory.")
-
-
-def _free_port() -> int:
-    """Return a port that nothing on this machine listens on."""
-    for port in range(FIRST_INTERNAL_PORT, FIRST_INTERNAL_PORT + 1000):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("", port))
-            except OSError:
-                continue
-            return port
-    raise EngineError(f"There is no free port from {FIRST_INTERNAL_PORT} on.")

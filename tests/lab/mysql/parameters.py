@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tests.lab.engine import EngineVersion, Parameter
+from tests.lab.engine import DURABLE, EngineVersion, Parameter
 from tests.lab.mysql.servers import BINLOG
 
 ENGINE = "aurora-mysql"
@@ -164,20 +164,34 @@ LAB_SETTINGS: Mapping[str, str] = {
     "innodb-buffer-pool-load-at-startup": "OFF",
     "innodb-redo-log-capacity": "32M",
     "innodb-log-writer-threads": "OFF",
-    "innodb-flush-method": "fsync",
+    # A server that is killed or held leaves what it wrote to the kernel: only a crash of the machine could lose it. The
+    # benchmark waits for the disk.
+    "innodb-flush-method": "fsync" if DURABLE else "nosync",
     "innodb-use-native-aio": "OFF",
     "innodb-flush-log-at-trx-commit": "1",
     "sync-binlog": "1",
+    "max-binlog-size": "128M",
     "max-connections": "500",
     "back-log": "1000",
     "table-open-cache": "400",
-    "loose-performance-schema-max-table-instances": "500",
-    "loose-performance-schema-max-thread-instances": "600",
-    "loose-performance-schema-max-digest-length": "512",
+    "innodb-log-buffer-size": "8M",
+    # The Performance Schema as small as it can be and still show threads, statements and replication.
+    "performance-schema-max-thread-instances": "600",
+    "performance-schema-max-table-instances": "500",
     "performance-schema-digests-size": "200",
     "performance-schema-error-size": "50",
-    "performance-schema-events-statements-history-long-size": "100",
-    "performance-schema-consumer-events-statements-current": "ON",
+    "performance-schema-accounts-size": "50",
+    "performance-schema-hosts-size": "20",
+    "performance-schema-users-size": "50",
+    "performance-schema-events-statements-history-size": "2",
+    "performance-schema-events-statements-history-long-size": "50",
+    "performance-schema-events-stages-history-size": "1",
+    "performance-schema-events-stages-history-long-size": "50",
+    "performance-schema-events-waits-history-size": "1",
+    "performance-schema-events-waits-history-long-size": "50",
+    "performance-schema-events-transactions-history-size": "1",
+    "performance-schema-events-transactions-history-long-size": "50",
+    "performance-schema-session-connect-attrs-size": "512",
     "mysqlx": "OFF",
     "skip-name-resolve": "ON",
     "secure-file-priv": "NULL",
@@ -264,8 +278,8 @@ def server_settings(family: str, parameters: Mapping[str, str]) -> dict[str, str
     settings = dict(LAB_SETTINGS)
     for name, value in variables(family, parameters).items():
         option = name.replace("_", "-")
-        kept = settings.pop(option, None) if option.startswith("replicate-") else None
-        settings[f"loose-{option}"] = f"{kept},{value}" if kept else value
+        own = settings.pop(option, None)
+        settings[f"loose-{option}"] = f"{own},{value}" if own and option.startswith("replicate-") else value
     if has_binlog(family, parameters):
         settings["log-bin"] = BINLOG
         settings["loose-binlog-format"] = effective(family, parameters)["binlog_format"]

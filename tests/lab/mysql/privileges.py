@@ -3,17 +3,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Aurora MySQL gives its master user and has in its schema `mysql`, on a community server.
 
-| right on AWS | source | how emulated |
-|---|---|---|
-| the privileges of RIGHTS below, held through the role rds_superuser_role, with GRANT OPTION | Aurora user guide, "Master user account privileges" and "Role-based privilege model" (version 3) | the same role, made the user's default role |
-| SHOW_ROUTINE from 3.04, FLUSH_* from 3.09 | the same pages | by version |
-| SET_USER_ID | the same pages | SET_ANY_DEFINER and ALLOW_NONEXISTENT_DEFINER, its successors since server 8.4 |
-| SET SESSION sql_log_bin, binlog_format | SESSION_VARIABLES_ADMIN; sessions of version 3 set binlog_format themselves | the privilege, in the role |
-| no SUPER, no SYSTEM_VARIABLES_ADMIN: SET GLOBAL fails with 1227 | the same pages | not granted |
-| may write although read_only is on | CONNECTION_ADMIN, parameter read_only in "Aurora MySQL configuration parameters" | the privilege |
-| no replication statements but through mysql.rds_* | no REPLICATION_SLAVE_ADMIN | not granted; procedures.sql |
-| may read schema mysql but not change its tables | "you can't modify the tables in the mysql database directly", role-based privilege model | partial revokes (ON where the service does not let one see the parameter); a grant's wildcards in a schema's name are literal therefore |
-| the service's account rdsadmin@localhost cannot be used | it exists there too | reachable through a socket in a private directory only; system_user: the master user cannot change it |
+For each right on AWS: its source, then how it is emulated.
+
+* the privileges of RIGHTS below, held through the role rds_superuser_role, with GRANT OPTION -- Aurora user guide,
+  "Master user account privileges" and "Role-based privilege model" (version 3) -- the same role, made the user's
+  default role
+* SHOW_ROUTINE from 3.04, FLUSH_* from 3.09 -- the same pages -- by version
+* SET_USER_ID -- the same pages -- SET_ANY_DEFINER and ALLOW_NONEXISTENT_DEFINER, its successors since server 8.4
+* SET SESSION sql_log_bin, binlog_format -- SESSION_VARIABLES_ADMIN; sessions of version 3 set binlog_format
+  themselves -- the privilege, in the role
+* no SUPER, no SYSTEM_VARIABLES_ADMIN: SET GLOBAL fails with 1227 -- the same pages -- not granted
+* may write although read_only is on -- CONNECTION_ADMIN, parameter read_only in "Aurora MySQL configuration
+  parameters" -- the privilege
+* no replication statements but through mysql.rds_* -- no REPLICATION_SLAVE_ADMIN -- not granted; procedures.sql
+* may read schema mysql but not change its tables -- "you can't modify the tables in the mysql database directly",
+  role-based privilege model -- partial revokes (ON where the service does not let one see the parameter); a grant's
+  wildcards in a schema's name are literal therefore
+* FLUSH TABLES WITH READ LOCK is refused -- reports of dump tools; no page of AWS -- not at all: RELOAD allows it
+  here
+* aurora_version() and @@aurora_version -- Aurora MySQL reference -- mysql.aurora_version(), which needs its
+  schema's name; a server variable cannot be added
+* the service's account rdsadmin@localhost cannot be used -- it exists there too -- reachable through a socket in a
+  private directory only; system_user: the master user cannot change it
 """
 
 from __future__ import annotations

@@ -49,6 +49,9 @@ END
 CREATE {definer} PROCEDURE mysql.rds_execute(p_statement text)
 SQL SECURITY INVOKER
 BEGIN
+  IF CURRENT_USER() <> 'rdsadmin@localhost' THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'Must be rdsadmin@localhost to call this procedure';
+  END IF;
   SET @rds_statement = p_statement;
   PREPARE rds_prepared FROM @rds_statement;
   SET @rds_statement = NULL;

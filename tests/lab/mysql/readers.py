@@ -15,8 +15,11 @@ of the service's own. What follows from that and is not as on AWS:
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
+from tests.lab.engine import EngineError
+from tests.lab.mysql import privileges
 from tests.lab.mysql.privileges import REPLICATOR
 from tests.lab.mysql.servers import Server
 from tests.lab.mysql.volumes import Volume
@@ -55,6 +58,19 @@ def follow(reader: Server, writer: Server, volume: Volume, at: tuple[str, int] |
         ),
         f"START REPLICA FOR CHANNEL '{CHANNEL}'",
     )
+
+
+def set_master_password(reader: Server, volume: Volume, password: str) -> None:
+    """Give the master user of a reader the password that the writer's has got, which is not in the binary log."""
+    if reader.running():
+        changes = privileges.master(volume.master, password)
+        reader.execute("SET GLOBAL super_read_only = OFF", *changes, "SET GLOBAL super_read_only = ON")
+
+
+def pause(reader: Server) -> None:
+    """Let a reader not look for a writer that is being shut down; the next one's start turns it to that."""
+    with contextlib.suppress(EngineError):  # without a channel there is nothing to pause
+        reader.execute(f"STOP REPLICA IO_THREAD FOR CHANNEL '{CHANNEL}'")
 
 
 def turn(reader: Server, writer: Server, volume: Volume) -> None:

@@ -24,7 +24,7 @@ SETTINGS = {
     "skip-networking": "ON",
     "skip-log-bin": "ON",
     "innodb-redo-log-capacity": "16M",
-    "innodb-flush-method": "fsync",
+    "innodb-flush-method": "nosync",
     "innodb-use-native-aio": "OFF",
 }
 

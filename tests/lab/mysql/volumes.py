@@ -85,6 +85,12 @@ def last_binlog(data: Path) -> str | None:
     return Path(names[-1]).name if names else None
 
 
+def remove_binlog(data: Path) -> None:
+    """Remove the binary log that was written before it was turned off: what it ends with says nothing later."""
+    for path in data.glob(f"{BINLOG}.*"):
+        path.unlink()
+
+
 def on_writer_start(volume: Volume, server: Server, sleeps: bool) -> None:
     """Finish what is left to be done in a volume; its writer has just started and nobody can reach it yet."""
     if volume.installed != volume.version:

@@ -9,11 +9,9 @@ import contextlib
 import itertools
 import shutil
 import signal
-import socket
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg2.extensions
@@ -23,10 +21,11 @@ from tests.lab.postgresql import followers, parameters, volumes
 from tests.lab.postgresql.binaries import INSTALLATIONS, fetch
 from tests.lab.postgresql.ca import CertificateAuthority
 from tests.lab.postgresql.endpoint_control import EndpointControl, Mode, Scope
-from tests.lab.postgresql.processes import Account, Keeper, Processes
+from tests.lab.postgresql.processes import Account, Keeper, Processes, data_root, free_port
 from tests.lab.postgresql.role_watcher import RoleWatcher
 from tests.lab.postgresql.servers import Installation, Server
 from tests.lab.postgresql.volumes import Volume
+from tests.lab.routes import Routes
 
 FIRST_INTERNAL_PORT = 15432
 
@@ -41,14 +40,6 @@ class Instance:
     force_ssl: bool
     watcher: RoleWatcher | None = None
     directory: Path | None = None  # a reader's own copy, removed with it
-
-
-@dataclass
-class Address:
-    """An endpoint address: its certificate's port, and which running instances claim it."""
-
-    port: int
-    claims: list[str] = field(default_factory=list)
 
 
 class PostgreSQLEngine:
@@ -70,7 +61,7 @@ class PostgreSQLEngine:
             )
         self._logs = state_dir / "postgresql-logs"
         self._logs.mkdir(parents=True)
-        self._root = _data_root(account, state_dir)
+        self._root = data_root(account, state_dir, "bluegreen-pg-")
         self._keeper = Keeper([self._root])
         try:
             home = account.make_directory(self._root / "home")
@@ -84,7 +75,7 @@ class PostgreSQLEngine:
             self._keeper.release()
             raise
         self._keeper.watch(self._endpoints.pid)
-        port = _free_port()
+        port = free_port(FIRST_INTERNAL_PORT)
         self._installations = {
             major: Installation(binaries, self._processes, major, home / "ca.pem", port) for major in INSTALLATIONS
         }
@@ -92,7 +83,7 @@ class PostgreSQLEngine:
         self._numbers = itertools.count(1)
         self._volumes: dict[str, Volume] = {}
         self._instances: dict[str, Instance] = {}
-        self._addresses: dict[str, Address] = {}
+        self._routes = Routes(self._lock, self._lead)
         self._closed = False
 
     # What is offered
@@ -249,12 +240,12 @@ class PostgreSQLEngine:
                 instance.watcher.start()
             with self._lock:
                 self._instances[spec.instance_id] = instance
-            self._claim(instance, spec.addresses)
+            self._routes.claim(spec.instance_id, spec.port, spec.addresses)
         except BaseException:
             with self._lock:
                 self._instances.pop(spec.instance_id, None)
             with contextlib.suppress(EngineError):
-                self._release(instance, spec.addresses)
+                self._routes.release(spec.instance_id, spec.addresses)
             self._discard(instance, immediate=True)
             raise
         if spec.role == "writer":
@@ -305,7 +296,7 @@ class PostgreSQLEngine:
         with self._lock:
             instance = self._instances.pop(instance_id, None)
         if instance is not None:
-            self._release(instance, instance.spec.addresses)
+            self._routes.release(instance_id, instance.spec.addresses)
             self._discard(instance, immediate)
 
     def _discard(self, instance: Instance, immediate: bool) -> None:
@@ -322,7 +313,7 @@ class PostgreSQLEngine:
         """Give a running server the effective parameters; static ones wait for the next start."""
         instance = self._instance(instance_id)
         _apply(instance, parameters)
-        self._route(instance.spec.addresses)
+        self._routes.tell(instance.spec.addresses)
 
     def _instance(self, instance_id: str) -> Instance:
         with self._lock:
@@ -337,45 +328,24 @@ class PostgreSQLEngine:
         instance = self._instance(instance_id)
         before, after = instance.spec.addresses, tuple(addresses)
         instance.spec = replace(instance.spec, addresses=after)
-        self._release(instance, [address for address in before if address not in after])
-        self._claim(instance, [address for address in after if address not in before])
+        self._routes.release(instance_id, [address for address in before if address not in after])
+        self._routes.claim(instance_id, instance.spec.port, [address for address in after if address not in before])
 
-    def _claim(self, instance: Instance, addresses: Sequence[str]) -> None:
-        with self._lock:
-            for address in addresses:
-                entry = self._addresses.setdefault(address, Address(instance.spec.port))
-                entry.claims.append(instance.spec.instance_id)
-        self._route(addresses)
-
-    def _release(self, instance: Instance, addresses: Sequence[str]) -> None:
-        with self._lock:
-            for address in addresses:
-                entry = self._addresses.get(address)
-                if entry is not None and instance.spec.instance_id in entry.claims:
-                    entry.claims.remove(instance.spec.instance_id)
-        self._route(addresses)
-
-    def _route(self, addresses: Sequence[str]) -> None:
-        """Tell the endpoint process where addresses lead: to the readers that claim one, else to the writer."""
-        with self._lock:
-            for address in addresses:
-                if (entry := self._addresses.get(address)) is None:
-                    continue
-                claims = [self._instances[name] for name in entry.claims if name in self._instances]
-                readers = [instance for instance in claims if instance.spec.role == "reader"]
-                targets = [
-                    {
-                        "instance": instance.spec.instance_id,
-                        "host": instance.spec.addresses[0],
-                        "port": instance.server.installation.port,
-                        "force_ssl": instance.force_ssl,
-                    }
-                    for instance in readers or claims[-1:]
-                ]
-                certificate = str(self.authority.issue(address))
-                self._endpoints.order(
-                    "route", address=address, port=entry.port, certificate=certificate, targets=targets
-                )
+    def _lead(self, address: str, port: int, claims: Sequence[str]) -> None:
+        """Tell the endpoint process where an address leads: to the readers that claim it, else to the writer."""
+        claiming = [self._instances[name] for name in claims if name in self._instances]
+        readers = [instance for instance in claiming if instance.spec.role == "reader"]
+        targets = [
+            {
+                "instance": instance.spec.instance_id,
+                "host": instance.spec.addresses[0],
+                "port": instance.server.installation.port,
+                "force_ssl": instance.force_ssl,
+            }
+            for instance in readers or claiming[-1:]
+        ]
+        certificate = str(self.authority.issue(address))
+        self._endpoints.order("route", address=address, port=port, certificate=certificate, targets=targets)
 
     def _before_replication(self, instances: Sequence[str]) -> None:
         """Bring the replication rights up to date before a walsender of an instance starts."""
@@ -438,26 +408,3 @@ def _apply(instance: Instance, wanted: Mapping[str, str]) -> None:
     server.configure(parameters.dynamic_only(instance.family, server.settings, settings))
     server.reload()
     instance.force_ssl = parameters.is_set(wanted, instance.family, "rds.force_ssl")
-
-
-def _data_root(account: Account, state_dir: Path) -> Path:
-    """Return a new private directory that the servers' user can enter, short enough for a socket's path."""
-    for base in (state_dir, Path(tempfile.gettempdir())):
-        if len(str(base)) <= 60 and account.can_enter(base / "x"):
-            root = Path(tempfile.mkdtemp(prefix="bluegreen-pg-", dir=base))
-            root.chmod(0o711)
-            return root
-    raise EngineError(f"The user {account.uid} that servers run as cannot enter {state_dir} nor a temporary directory.")
-
-
-def _free_port() -> int:
-    """Return a port that nothing on this machine listens on."""
-    for port in range(FIRST_INTERNAL_PORT, FIRST_INTERNAL_PORT + 1000):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("", port))
-            except OSError:
-                continue
-            return port
-    raise EngineError(f"There is no free port from {FIRST_INTERNAL_PORT} on.")

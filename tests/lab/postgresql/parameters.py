@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tests.lab.engine import EngineVersion, Parameter
+from tests.lab.engine import DURABLE, EngineVersion, Parameter
 
 ENGINE = "aurora-postgresql"
 FAMILIES = {"aurora-postgresql16": 16, "aurora-postgresql18": 18}
@@ -158,6 +158,8 @@ LAB_SETTINGS: Mapping[str, str] = {
     "autovacuum_naptime": "30s",
     "max_parallel_workers": "8",
     "checkpoint_timeout": "30min",
+    # What is killed here is servers, never the machine: what was written is there. The benchmark waits for the disk.
+    "fsync": "on" if DURABLE else "off",
     "max_wal_size": "2GB",
     "min_wal_size": "80MB",
     "wal_keep_size": "512MB",  # a clone and a reader need what was written while their copy was made

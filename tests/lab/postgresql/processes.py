@@ -10,8 +10,10 @@ import json
 import os
 import pwd
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -177,3 +179,26 @@ class Processes:
             except subprocess.TimeoutExpired:
                 continue
         self._keeper.forget(process.pid)
+
+
+def data_root(account: Account, state_dir: Path, prefix: str) -> Path:
+    """Return a new private directory that the servers' user can enter, short enough for a socket's path."""
+    for base in (state_dir, Path(tempfile.gettempdir())):
+        if len(str(base)) <= 60 and account.can_enter(base / "x"):
+            root = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
+            root.chmod(0o711)
+            return root
+    raise EngineError(f"The user {account.uid} that servers run as cannot enter {state_dir} nor a temporary directory.")
+
+
+def free_port(first: int) -> int:
+    """Return a port that nothing on this machine listens on."""
+    for port in range(first, first + 1000):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            return port
+    raise EngineError(f"There is no free port from {first} on.")

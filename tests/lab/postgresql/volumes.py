@@ -15,7 +15,7 @@ from pathlib import Path
 from psycopg2 import sql
 
 from tests.lab.engine import EngineError
-from tests.lab.postgresql import privileges
+from tests.lab.postgresql import privileges, template
 from tests.lab.postgresql.parameters import family_of
 from tests.lab.postgresql.servers import MAINTENANCE, Installation, Server
 
@@ -68,7 +68,7 @@ class Volume:
 
 def create(volume: Volume, installation: Installation, password: str, database: str | None) -> None:
     """Make an empty volume with its roles and databases."""
-    _initdb(installation, volume.data)
+    template.copy(installation, volume.data)
     server = Server(installation, volume.data, volume.sockets, volume.log)
     server.configure(MAINTENANCE)
     server.start()
@@ -85,14 +85,6 @@ def create(volume: Volume, installation: Installation, password: str, database: 
                 cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), owner))
     finally:
         server.stop()
-
-
-def _initdb(installation: Installation, data: Path) -> None:
-    arguments = ["-D", str(data), "-U", privileges.BOOTSTRAP, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
-    arguments += ["--no-sync", "--no-instructions"]
-    if installation.major >= 18:
-        arguments.append("--no-data-checksums")  # pg_upgrade wants both sides alike, and 16 has none by default
-    installation.run("initdb", *arguments)
 
 
 def on_writer_start(volume: Volume, server: Server) -> None:
@@ -238,7 +230,7 @@ def _major_upgrade(volume: Volume, old: Installation, new: Installation) -> None
     account.make_directory(work)
     upgraded = work / "data"
     try:
-        _initdb(new, upgraded)
+        template.copy(new, upgraded)
         for installation, data in ((old, volume.data), (new, upgraded)):
             Server(installation, data, volume.sockets, volume.log).configure(MAINTENANCE)
         new.processes.run(

@@ -148,6 +148,10 @@ class FakeEngine:
 class FakeMySQL(FakeEngine):
     """The same with what is MySQL's."""
 
+    def falsify_position(self, volume_id: str, offset: int) -> None:
+        """Keep it in the log."""
+        self.log.append(f"falsify {self.volumes[volume_id].username} {offset}")
+
     def versions(self) -> Sequence[EngineVersion]:
         """Two minor versions of a major one, and the next major one."""
         old, new, next_major = "8.0.mysql_aurora.3.05.2", "8.0.mysql_aurora.3.10.0", "8.4.mysql_aurora.8.4.7"

@@ -223,6 +223,15 @@ class TestEvents:
         assert [len(page["Events"]) for page in pages] == [20, 11]
 
 
+def test_a_position_can_be_falsified_where_one_is_reported(aws: Aws) -> None:
+    create(aws, instances=0)
+    aws.create("other", instances=0)
+    aws.knobs.turn("falsify_position", {"cluster": "shop", "offset": -120})
+    assert aws.mysql.log == ["falsify admin1 -120"]
+    with pytest.raises(ValueError, match="report no position"):
+        aws.knobs.turn("falsify_position", {"cluster": "other", "offset": 1})
+
+
 def test_a_major_upgrade_needs_groups_of_the_new_family(aws: Aws) -> None:
     group(aws, "old", "aurora-mysql8.0", read_only="1")
     create(aws, DBClusterParameterGroupName="old")
