@@ -8,8 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).resolve().parent
 CANONICAL = ("ansible_collections", "bluegreen", "aws")
@@ -41,6 +45,18 @@ def prepare() -> None:
     # redirects, documentation fragments and the collections around this one are found by Ansible's own finder
     if not any(isinstance(finder, _AnsibleCollectionFinder) for finder in sys.meta_path):
         _AnsibleCollectionFinder(paths=list(dict.fromkeys(paths)))._install()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files that say by their timeout that they take long begin first, and unit tests fill the gaps at the end.
+
+    The workers, which take a file at a time, then end at about the same time.
+    """
+    seconds: dict[Path, float] = {}
+    for item in items:
+        timeout = item.get_closest_marker("timeout")
+        seconds[item.path] = max(seconds.get(item.path, 0), timeout.args[0] if timeout and timeout.args else 0)
+    items.sort(key=lambda item: (-seconds[item.path], "unit" in item.path.relative_to(ROOT).parts))
 
 
 prepare()

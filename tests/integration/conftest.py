@@ -6,28 +6,14 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration.runner import Runner
 from tests.lab.lab import Blue, Lab
-
-ROOT = Path(__file__).resolve().parents[2]
-# A module is run as Ansible runs it, but without the controller: half a second in place of three.
-RUNNER = """\
-import importlib, json, sys
-import conftest  # the search paths of this repository
-from ansible.module_utils.testing import patch_module_args
-name, arguments = json.load(sys.stdin)
-with patch_module_args(arguments):
-    importlib.import_module(f"ansible_collections.bluegreen.aws.plugins.modules.{name}").main()
-"""
 
 
 class ModuleFailed(Exception):
@@ -73,7 +59,15 @@ def blue(lab: Lab) -> Iterator[NewBlue]:
 
 
 @pytest.fixture(scope="session")
-def run_module(lab: Lab) -> RunModule:
+def runner() -> Iterator[Runner]:
+    """What runs modules of the collection in processes of their own."""
+    started = Runner()
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def run_module(lab: Lab, runner: Runner) -> RunModule:
     """Return what runs a module of the collection on the lab: `run_module("bg_info", deployment_id="x", check=True)`.
 
     It returns the module's result and raises `ModuleFailed` when the module fails.
@@ -81,20 +75,9 @@ def run_module(lab: Lab) -> RunModule:
 
     def run(name: str, /, *, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
         arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
-        done = subprocess.run(
-            [sys.executable, "-c", RUNNER],
-            input=json.dumps([name, arguments]),
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-            env={**os.environ, **lab.env},
-        )
-        try:
-            result: dict[str, Any] = json.loads(done.stdout)
-        except ValueError:
-            raise AssertionError(f"{name} gave no result:\n{done.stdout}\n{done.stderr}") from None
-        if done.returncode or result.get("failed"):
+        ended = runner.start(name, arguments, {**os.environ, **lab.env}).wait()
+        result = ended.result(name)
+        if ended.code or result.get("failed"):
             raise ModuleFailed(result)
         return result
 

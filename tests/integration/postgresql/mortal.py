@@ -5,44 +5,40 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from typing import Any
 
-from tests.integration.conftest import ROOT, RUNNER
+from botocore.client import BaseClient
+
+from tests.integration.runner import Runner
 from tests.lab.lab import Lab
 
-_MORTAL = """\
-import os, signal
-from botocore.client import BaseClient
-call = BaseClient._make_api_call
-def mortal(self, operation, parameters):
-    answer = call(self, operation, parameters)
-    if not operation.startswith(("Describe", "List", "Get")):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return answer
-BaseClient._make_api_call = mortal
-"""
 MOST_RUNS = 20
 
 
-def run_until_it_lives(lab: Lab, name: str, **options: Any) -> int:
+def die_after_a_change() -> None:
+    """Have this process die right after the next call of AWS that changes something."""
+    client: Any = BaseClient  # without hints
+    call = client._make_api_call
+
+    def mortal(self: Any, operation: str, parameters: Any) -> Any:
+        answer = call(self, operation, parameters)
+        if not operation.startswith(("Describe", "List", "Get")):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    client._make_api_call = mortal
+
+
+def run_until_it_lives(lab: Lab, runner: Runner, name: str, **options: Any) -> int:
     """Run a module that dies after its first change, until a run has nothing left to change; return how many died."""
     for deaths in range(MOST_RUNS):
-        done = subprocess.run(
-            [sys.executable, "-c", _MORTAL + RUNNER],
-            input=json.dumps([name, options]),
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-            env={**os.environ, **lab.env},
-        )
-        if done.returncode != -signal.SIGKILL:
-            assert done.returncode == 0, done.stdout + done.stderr
-            assert json.loads(done.stdout)["changed"] is False
+        ended = runner.start(
+            name, options, {**os.environ, **lab.env}, before=f"{__name__}:{die_after_a_change.__name__}"
+        ).wait()
+        if ended.code != -signal.SIGKILL:
+            assert ended.code == 0, ended.output + ended.errors
+            assert ended.result(name)["changed"] is False
             return deaths
     raise AssertionError(f"{name} changed something in each of {MOST_RUNS} runs")
