@@ -57,6 +57,12 @@ class TableProof:
     columns_left_out: Sequence[str] = ()
     proved_at: str | None = None
 
+    @property
+    def place(self) -> str:
+        """The table as a person writes it; on MySQL the database is the schema."""
+        label = f"{self.schema}.{self.table}"
+        return label if self.database == self.schema else f"{self.database}: {label}"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a module's result."""
         return {
@@ -235,6 +241,12 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def summed_up(found: Sequence[str]) -> list[str]:
+    """The first of many things in words, and how many others there are."""
+    more = len(found) - _MAX_NAMED
+    return [*found[:_MAX_NAMED], *([f"{more} more definitions differ"] if more > 0 else [])]
+
+
 def judge(proofs: Sequence[TableProof], result: Mapping[str, Any], problems: Sequence[str] = ()) -> None:
     """Raise :class:`BlueGreenError`, with ``result`` as its details, unless every table is proved to be equal.
 
@@ -246,18 +258,18 @@ def judge(proofs: Sequence[TableProof], result: Mapping[str, Any], problems: Seq
     differ = [one for one in compared if one.different]
     undecided = [one for one in compared if not one.different and not one.equal]
     said = [
-        f"{one.database}: {one.schema}.{one.table} differs in {'at least ' if one.at_least else ''}{one.different} rows "
-        f"({one.differences[0]})"
+        f"{one.place} differs in {'at least ' if one.at_least else ''}{one.different} rows ({one.differences[0]})"
         for one in differ
     ]
-    said += [f"{one.database}: {one.schema}.{one.table} {one.error}" for one in undecided]
+    said += [f"{one.place} {one.error}" for one in undecided]
     tables = len(said)
     said = [*said[:_MAX_NAMED], *problems]
     if not said:
         return
     more = f", and {tables - _MAX_NAMED} more tables" if tables > _MAX_NAMED else ""
+    wanted, where = ("hold the same rows", "see tables; ") if tables else ("be alike", "")
     raise BlueGreenError(
-        f"Blue and green should hold the same rows, but {'; '.join(said)}{more}: see tables; do not switch over.",
+        f"Blue and green should {wanted}, but {'; '.join(said)}{more}: {where}do not switch over.",
         verified=False,
         **result,
     )

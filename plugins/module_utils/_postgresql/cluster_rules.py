@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from .rule import Rule
+from .._core.rule import Rule
 
 _MANUAL = "https://www.postgresql.org/docs/current/"
 _AURORA = "https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/"

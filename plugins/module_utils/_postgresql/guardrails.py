@@ -26,6 +26,7 @@ from .._core.differences import NONE_DECLARED, ExpectedDifferences
 from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError, words
 from .._core.names import Direction, Names
+from .._core.rule import Finding, Rule, Versions, judge
 from . import (
     catalog,
     cluster_rules,
@@ -40,7 +41,7 @@ from .catalog import DatabaseFacts, ServerFacts
 from .connection import connect, connected
 from .identity import Policy
 from .publication import find_publication
-from .rule import Finding, Rule, Versions, find, judge
+from .rule import find
 from .side_fence import read_only_databases
 from .slot import logical_slots
 from .subscription import Subscription, subscriptions

@@ -24,10 +24,11 @@ from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
+from .._core.rule import some
 from .._core.waiting import Deadline
 from . import marker
 from .connection import connected, execute, rows, transaction, value
-from .rule import quoted, some
+from .rule import quoted
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 from .._core.checks import Check, failed, ok, warning
 from .._core.differences import NONE_DECLARED, ExpectedDifferences
+from .._core.rule import Finding, mend, some
 from .catalog import DatabaseFacts, ServerFacts, Table, TableName
 from .identity import Policy, left_over
 from .publication import Publication
-from .rule import Finding, mend, quoted, some
+from .rule import quoted
 
 _LARGE_TABLE = 100_000  # rows; without an index every replicated UPDATE reads the whole table
 _DOCS = "https://www.postgresql.org/docs/current/"

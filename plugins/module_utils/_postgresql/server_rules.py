@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .._core.checks import Check, failed, ok, warning
+from .._core.rule import some, statements
 from .catalog import ServerFacts
-from .rule import literal, quoted, some, statements
+from .rule import literal, quoted
 from .subscription import Subscription
 
 LONG_TRANSACTION = 60.0  # seconds

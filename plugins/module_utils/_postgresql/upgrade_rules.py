@@ -11,7 +11,7 @@ The catalogs' questions are those of pg_upgrade itself (src/bin/pg_upgrade/check
 
 from __future__ import annotations
 
-from .rule import Rule
+from .._core.rule import Rule
 
 _MANUAL = "https://www.postgresql.org/docs/current/pgupgrade.html"
 _AURORA = (

@@ -19,9 +19,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
 
 try:
     import psycopg2
@@ -30,70 +29,18 @@ except ImportError:  # connection.require_driver() says so
 
 from .._core import comparison
 from .._core.comparison import TableProof, fingerprint
-from .._core.differences import ExpectedDifferences
 from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError, words
 from .._core.names import Names
+from .._core.verification import Limit, Options, Place, Proved, SequenceReport, Verdict, gather, in_flux, unmatched
 from . import verify_others, verify_table
 from .catalog import TableName
 from .verify_comparison import Comparison, Table
 from .verify_cut import Stall, cut
-from .verify_others import SequenceReport
-from .verify_progress import Place, Progress, Proved
-from .verify_rules import common, digest, in_flux, incomparable, without
-from .verify_sessions import Limit, Moment, Pair, gather
+from .verify_progress import Progress
+from .verify_rules import common, digest, incomparable, without
+from .verify_sessions import Moment, Pair
 from .verify_table import Shape
-
-Method = Literal["live", "cut"]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to compare, and how.
-
-    ``parallel`` sessions read on each side at a time; ``settle_timeout`` seconds for the rows in flux of one table, and for
-    the wait for a table that somebody else has locked; ``marker_timeout`` for one marker; ``lock_timeout``: how long writers
-    may wait for a cut; ``timeout`` for everything, 0 for ever. ``exclude``: patterns of ``schema.table`` or
-    ``database.schema.table``. ``resume_max_age``: seconds for which the proofs of an interrupted run still count.
-    """
-
-    method: Method = "live"
-    parallel: int = 2
-    settle_timeout: float = 60.0
-    marker_timeout: float = 30.0
-    lock_timeout: float = 0.5
-    timeout: float = 0.0
-    exclude: Sequence[str] = ()
-    expected: ExpectedDifferences = field(default_factory=ExpectedDifferences)
-    resume_max_age: int = 0
-
-
-@dataclass
-class Verdict:
-    """Everything that was found. ``stall_ms``: the longest time that writers may have waited, None without a cut."""
-
-    tables: list[TableProof] = field(default_factory=list)
-    sequences: dict[str, SequenceReport] = field(default_factory=dict)
-    not_compared: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    stall_ms: float | None = None
-
-    @property
-    def sequences_behind(self) -> list[str]:
-        """The sequences that could give out a value again, of all databases, in words."""
-        return [one for report in self.sequences.values() for one in report.behind]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a module's result."""
-        return {
-            "tables": [proof.as_dict() for proof in self.tables],
-            "sequences": {
-                "compared": sum(report.compared for report in self.sequences.values()),
-                "behind": self.sequences_behind,
-            },
-            "not_compared": self.not_compared,
-            "stall_ms": self.stall_ms,
-        }
 
 
 def verify(
@@ -131,7 +78,7 @@ def verify(
         seen = _Seen({}, {})
         for name in databases:
             _Database(source.at(name), target.at(name), names, options, limit, progress, proved).verify(verdict, seen)
-        verdict.warnings = verify_others.unmatched(options.expected, seen.names, seen.columns)
+        verdict.warnings = unmatched(options.expected, seen.names, seen.columns)
         done = all(proof.error is None for proof in verdict.tables)
     return verdict
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from .._core import comparison
 from .._core.comparison import Chunks, Rows, Settled
+from .._core.verification import gather
 from .._core.waiting import Deadline
 from . import verify_table
 from .verify_rules import chunks, parts
-from .verify_sessions import Moment, Pair, Session, gather, moment
+from .verify_sessions import Moment, Pair, Session, moment
 from .verify_table import Part, Shape
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._core.comparison import ENOUGH, TableProof, describe, differing
 from .._core.differences import ExpectedDifferences
+from .._core.verification import SequenceReport
 from . import side_sequences
 from .catalog import FIRST_USER_OID
 from .connection import rows
@@ -29,14 +29,6 @@ _INV_READ = 0x40000
 
 Both = Callable[[Callable[["Connection"], Any]], tuple[Any, Any]]
 """The same look at source and target."""
-
-
-@dataclass(frozen=True)
-class SequenceReport:
-    """How the sequences of one database stand: how many were compared, and those that could give out a value again."""
-
-    compared: int
-    behind: Sequence[str]
 
 
 def large_objects(both: Both, database: str, source_side: str, target_side: str) -> TableProof | None:
@@ -119,35 +111,6 @@ def labels(conn: Connection) -> set[str]:
         """,
     )
     return {row[0] for row in found}
-
-
-def unmatched(
-    expected: ExpectedDifferences, names: Mapping[str, set[str]], columns: Mapping[tuple[str, str], set[str]]
-) -> list[str]:
-    """Warnings for declared differences that match nothing.
-
-    ``names``: database -> labels, ``columns``: (database, label) -> columns; each of both sides together.
-    """
-    said = []
-    for one in expected.declared:
-        hit = any(one.names(database, label) for database, every in names.items() for label in every)
-        if not hit:
-            said.append(
-                f"expected_differences: {one.object} matches nothing on either side: correct the name or drop it"
-            )
-            continue
-        there = {name for (database, label), every in columns.items() if one.names(database, label) for name in every}
-        said += [
-            f"expected_differences: no column of {one.object} is named {pattern}: correct the name or drop it"
-            for pattern in one.columns
-            if not any(_matches(name, pattern) for name in there)
-        ]
-    return said
-
-
-def _matches(name: str, pattern: str) -> bool:
-    probe = ExpectedDifferences.of([{"object": "s.t", "columns": [pattern]}])
-    return probe.column("d", "s.t", name)
 
 
 def _count(conn: Connection) -> int:

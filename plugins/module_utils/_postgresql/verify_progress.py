@@ -14,7 +14,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +26,7 @@ from .._core.comparison import TableProof
 from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.names import Names
+from .._core.verification import WORTH_KEEPING, Place, Proved
 from .connection import connect, execute, rows, value
 
 if TYPE_CHECKING:
@@ -55,21 +55,7 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
                   green_rows = EXCLUDED.green_rows, proved_at = EXCLUDED.proved_at
 """
 
-WORTH_KEEPING = 5.0  # seconds; what takes less is simply done again
-
 T = TypeVar("T")
-Place = tuple[str, str, str]
-"""Database, schema, table."""
-
-
-@dataclass(frozen=True)
-class Proved:
-    """A table that a run before this one proved to be equal; ``shape`` is a digest of how it was read."""
-
-    shape: str
-    blue_rows: int
-    green_rows: int
-    proved_at: str
 
 
 class Progress:

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .._core.comparison import fingerprint, ranges
+from .._core.verification import OTHER_SIDE
 from .verify_table import Part, Shape
 
 _LEAST_BLOCKS = 4096  # 32 MB: what one session reads of a table that others read too
 _ROWS_PER_BLOCK = 32  # about
 _ROWS_PER_CHUNK = 1000
 _MAX_CHUNKS = 1 << 16
-OTHER_SIDE = {"blue": "green", "green": "blue"}
 
 
 def parts(shape: Shape, blocks: int, most: int) -> list[Part]:
@@ -65,16 +65,6 @@ def incomparable(here: Shape | None, there: Shape | None, source_side: str) -> s
     if not here.logged or not there.logged:
         return "could not be compared: the table is unlogged, so it is not replicated; name it in exclude if that is as wanted"
     return None
-
-
-def in_flux(undecided: int, settle_timeout: float) -> str | None:
-    """What is said of rows that could not be decided."""
-    if not undecided:
-        return None
-    return (
-        f"could not be compared: {undecided} rows were still in flux after {settle_timeout:g} s; run it again when less is "
-        "written, raise settle_timeout, or use method cut"
-    )
 
 
 def _column_words(here: Shape, there: Shape, source_side: str, target_side: str) -> str:

@@ -12,11 +12,11 @@ moves within the table between two sessions is seen by neither, and a row that t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 try:
     import psycopg2
@@ -25,8 +25,8 @@ except ImportError:  # connection.require_driver() says so
     pass
 
 from .._core.endpoint import Endpoint
-from .._core.errors import BlueGreenError
 from .._core.names import Names
+from .._core.verification import Limit, gather
 from . import marker
 from .catalog import TableName
 from .connection import connect, execute, value
@@ -38,48 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MARKER_USE = "verify"
-_CANCEL_EVERY = 0.2
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-
-
-class Limit:
-    """The time that a verification may take, 0 for ever; when it is over, whatever runs is cancelled."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._over, self._passed = threading.Event(), threading.Event()
-        self._lock = threading.Lock()
-        self._watched: list[Session] = []
-        self._thread = threading.Thread(target=self._watch, name="verify-limit", daemon=True)
-        if seconds:
-            self._thread.start()
-
-    def watch(self, session: Session) -> None:
-        """Cancel this session too."""
-        with self._lock:
-            self._watched.append(session)
-
-    def check(self) -> None:
-        """Raise :class:`BlueGreenError` when the time is over."""
-        if self._passed.is_set():
-            raise BlueGreenError(
-                f"the verification's timeout of {self._seconds:g} s was over: raise timeout, or let a run go on from this one "
-                "with resume_max_age"
-            )
-
-    def end(self) -> None:
-        """Watch no more."""
-        self._over.set()
-
-    def _watch(self) -> None:
-        if self._over.wait(self._seconds):
-            return
-        self._passed.set()
-        while not self._over.wait(_CANCEL_EVERY):
-            with self._lock:
-                watched = list(self._watched)
-            for session in watched:
-                session.cancel()
 
 
 class Session:
@@ -278,10 +237,3 @@ def rollback(conn: Connection) -> None:
             execute(conn, "ROLLBACK")
         except psycopg2.Error:
             conn.close()
-
-
-def gather(futures: Iterable[Future[Any]]) -> list[Any]:
-    """The results of all, or what the first failed one raised; none of them runs any more then."""
-    every = list(futures)
-    wait(every)
-    return [future.result() for future in every]

@@ -10,21 +10,14 @@ from typing import Literal
 
 import pytest
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.rule import Finding, Rule, Versions, judge, mend
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import (
     cluster_rules,
     estate_rules,
     upgrade_rules,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.identity import Bare, Policy, changes, left_over
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.rule import (
-    Finding,
-    Rule,
-    Versions,
-    judge,
-    literal,
-    mend,
-    quoted,
-)
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.rule import literal, quoted
 
 RULE = Rule("id", "failed", "SELECT 1", "fine", "found", "and then", "https://example")
 FOUND = [Finding("shop", "a", "MEND a", "SELECT 1")]

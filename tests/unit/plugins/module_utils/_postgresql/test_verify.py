@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify_others import unmatched
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.verification import unmatched
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify_rules import (
     chunks,
     common,
