@@ -84,6 +84,54 @@ options:
     suboptions: *connection
 """
 
+    # Spelt out, because the sanity tests read literals only: blue as in CONNECTIONS, for what concerns one side.
+    BLUE_CONNECTION = r"""
+options:
+  blue:
+    description: The connection to blue, the cluster that serves production now.
+    type: dict
+    suboptions:
+      host:
+        description: The address of the cluster's writer endpoint.
+        type: str
+        required: true
+      port:
+        description: The port. Defaults to the engine's standard port.
+        type: int
+      user:
+        description: The user to log in as, on Aurora PostgreSQL a member of C(rds_superuser).
+        type: str
+      password:
+        description: The user's password.
+        type: str
+      secret_arn:
+        description:
+          - The Secrets Manager secret that holds the login as JSON with C(username) and C(password), as RDS writes it.
+          - Mutually exclusive with O(blue.password).
+        type: str
+      iam_auth:
+        description: Log in with an IAM token instead of a password.
+        type: bool
+        default: false
+      database:
+        description: The database for what concerns the whole cluster. Defaults to the engine's own.
+        type: str
+      ssl_mode:
+        description:
+          - How much of the server's identity is checked.
+          - Without O(blue.ca_cert) the C(verify) modes trust the certificate authorities of the host that runs the module.
+        type: str
+        choices: [disable, require, verify-ca, verify-full]
+        default: verify-full
+      ca_cert:
+        description: A file with the certificate authorities to trust, on the host that runs the module.
+        type: path
+      connect_timeout:
+        description: Seconds to wait for a connection.
+        type: int
+        default: 10
+"""
+
     EXPECTED_DIFFERENCES = r"""
 options:
   expected_differences:

@@ -21,6 +21,7 @@ Direction = Literal["forward", "reverse"]
 # the longest, of a slot, is 14 characters longer than the id and may have 63 (NAMEDATALEN - 1).
 _ID = re.compile(r"[a-z](?:-?[a-z0-9])*")
 _MAX_ID = 40
+_MAX_USER = 32
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,24 @@ class Names:
     def replication_role(self) -> str:
         """The role that the subscriptions log in with."""
         return f"{self._sql}_replication"
+
+    @property
+    def replication_user(self) -> str:
+        """The MySQL user that a replica logs in to its source with; the same on both sides."""
+        return self._mysql_user("repl")
+
+    @property
+    def probe_user(self) -> str:
+        """The MySQL user that proves a fence: it may write to one table of ours and must fail to."""
+        return self._mysql_user("probe")
+
+    def _mysql_user(self, kind: str) -> str:
+        # A MySQL user name has 32 characters at most (MySQL manual, 8.2.1): a long id is cut, its digest tells it apart.
+        name = f"{self._sql}_{kind}"
+        if len(name) <= _MAX_USER:
+            return name
+        digest = hashlib.sha256(self.deployment_id.encode()).hexdigest()[:8]
+        return f"{self._sql[: _MAX_USER - len(kind) - len(digest) - 2]}_{digest}_{kind}"
 
     def slot(self, direction: Direction, database: str) -> str:
         """The replication slot of one database; forward slots live on blue, reverse ones on green."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 try:
     import pymysql
+    from pymysql.constants import CLIENT
     from pymysql.cursors import Cursor, DictCursor
 except ImportError:  # the modules refuse to run without it, see require_driver()
     pymysql = None  # type: ignore[assignment]
@@ -38,6 +39,7 @@ _SETTINGS = (
     " foreign_key_checks = 1, wait_timeout = 28800, net_read_timeout = 60, lock_wait_timeout = 5,"
     " innodb_lock_wait_timeout = 5"
 )
+_UNLOGGED = "_bluegreen_unlogged"  # attribute of a connection whose binary log is off
 _KEEPALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 10000))
 
 
@@ -50,10 +52,10 @@ def require_driver() -> None:
         )
 
 
-def connect(endpoint: Endpoint, *, read_timeout: float | None = None) -> Connection[Cursor]:
+def connect(endpoint: Endpoint, *, read_timeout: float | None = None, several: bool = False) -> Connection[Cursor]:
     """An autocommit connection; raises :class:`BlueGreenError` with the server's reason when there is none.
 
-    With ``read_timeout`` an answer that takes longer (s) breaks it.
+    With ``read_timeout`` an answer that takes longer (s) breaks it. ``several`` lets statements be sent together.
     """
     require_driver()
     try:
@@ -65,7 +67,9 @@ def connect(endpoint: Endpoint, *, read_timeout: float | None = None) -> Connect
             database=endpoint.database or None,
             charset="utf8mb4",
             connect_timeout=endpoint.connect_timeout,
-            read_timeout=read_timeout,
+            read_timeout=endpoint.connect_timeout,
+            write_timeout=endpoint.connect_timeout,  # the one that TLS is begun with
+            client_flag=CLIENT.MULTI_STATEMENTS if several else 0,
             autocommit=True,
             init_command=_SETTINGS,
             program_name=PROGRAM_NAME,
@@ -73,6 +77,8 @@ def connect(endpoint: Endpoint, *, read_timeout: float | None = None) -> Connect
         )
     except (pymysql.MySQLError, OSError, ssl.SSLError, RuntimeError) as error:
         raise BlueGreenError(_connect_sentence(endpoint, error)) from None
+    # Until here everything had connect_timeout: what accepts a connection may still be frozen.
+    vars(conn).update(_read_timeout=read_timeout, _write_timeout=read_timeout)
     _keep_alive(conn)
     if endpoint.ssl_mode != "disable" and not value(conn, "SHOW SESSION STATUS LIKE 'Ssl_cipher'", column=1):
         conn.close()
@@ -98,6 +104,11 @@ def close(conn: Connection[Cursor] | None) -> None:
     if conn is not None and conn.open:
         with suppress(pymysql.MySQLError, OSError):
             conn.close()
+
+
+def connection_id(conn: Connection[Cursor]) -> int:
+    """The id of the session on the server."""
+    return int(conn.thread_id())  # type: ignore[no-untyped-call]
 
 
 def sever(conn: Connection[Cursor] | None) -> None:
@@ -126,13 +137,23 @@ def unlogged(conn: Connection[Cursor]) -> Iterator[Connection[Cursor]]:
     """Statements of the ``with`` block stay out of the binary log: no GTID, and no replica ever sees them.
 
     ``sql_log_bin`` where the user may set it (Aurora version 3 and later), else the service's procedures (version 2).
-    Raises :class:`BlueGreenError` when neither is allowed.
+    Within such a block another one changes nothing. Raises :class:`BlueGreenError` when neither is allowed.
     """
+    if getattr(conn, _UNLOGGED, False):
+        yield conn
+        return
     _log(conn, on=False)
+    setattr(conn, _UNLOGGED, True)
     try:
         yield conn
-    finally:
+    except BaseException:
+        with suppress(pymysql.MySQLError, OSError, BlueGreenError):  # whatever broke it is what is to be told
+            _log(conn, on=True)
+        raise
+    else:
         _log(conn, on=True)
+    finally:
+        setattr(conn, _UNLOGGED, False)
 
 
 def rows(conn: Connection[Cursor], statement: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,10 @@ _TEXT = re.compile(r"(?P<file>[^\s:]+\.\d+)[:\s]+(?P<offset>\d+)")
 
 @dataclass(frozen=True)
 class Coordinates:
-    """A place in a binary log: the file, the byte offset in it, and, with GTIDs on, the set executed until there."""
+    """A place in a binary log: the file, the byte offset in it, and, with GTIDs on, the set executed until there.
+
+    Where only the set is known the file is empty.
+    """
 
     file: str
     offset: int
@@ -43,10 +47,10 @@ class Coordinates:
     @property
     def order(self) -> tuple[int, int]:
         """What to compare two places of one server's log by."""
-        return int(self.file.rpartition(".")[2]), self.offset
+        return int(self.file.rpartition(".")[2] or 0), self.offset
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.offset}"
+        return f"{self.file}:{self.offset}" if self.file else self.gtid_executed
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,25 @@ def channel(conn: Connection[Cursor], dialect: Dialect) -> Channel | None:
 def subtract(conn: Connection[Cursor], minuend: str, subtrahend: str) -> str:
     """The GTIDs of the first set that the second one lacks, reckoned by the server."""
     return plain(str(value(conn, "SELECT GTID_SUBTRACT(%s, %s)", (minuend, subtrahend)) or ""))
+
+
+def transactions(gtid_set: str) -> int:
+    """How many transactions a GTID set has."""
+    count = 0
+    for source in filter(None, plain(gtid_set).split(",")):
+        for interval in source.split(":")[1:]:
+            first, _dash, last = interval.partition("-")
+            if first.isdigit():  # else the tag of what follows (MySQL 8.3 and later)
+                count += int(last or first) - int(first) + 1
+    return count
+
+
+def distance(logs: Mapping[str, int], begin: Coordinates, end: Coordinates) -> int | None:
+    """Bytes from one place of a server's log to a later one, None when a file in between is gone; ``logs`` as it has them."""
+    between = [name for name in logs if begin.order[0] <= Coordinates(name, 0).order[0] < end.order[0]]
+    if begin.file not in logs or end.file not in logs:
+        return None
+    return max(0, sum(logs[name] for name in between) + end.offset - begin.offset)
 
 
 def binary_logs(conn: Connection[Cursor]) -> dict[str, int]:

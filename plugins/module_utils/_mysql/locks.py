@@ -34,11 +34,14 @@ WHERE u.account_locked = 'N'
 AND NOT (u.Repl_slave_priv = 'Y' AND 'Y' NOT IN (u.Insert_priv, u.Update_priv, u.Delete_priv, u.Create_priv, u.Drop_priv,
     u.Alter_priv, u.Execute_priv, u.Create_user_priv, u.Super_priv)
     AND NOT EXISTS (SELECT 1 FROM mysql.db AS d WHERE d.user = u.user AND d.host = u.host)
-    AND NOT EXISTS (SELECT 1 FROM mysql.tables_priv AS t WHERE t.user = u.user AND t.host = u.host))
+    AND NOT EXISTS (SELECT 1 FROM mysql.tables_priv AS t WHERE t.user = u.user AND t.host = u.host)
+    AND NOT EXISTS (SELECT 1 FROM mysql.columns_priv AS c WHERE c.user = u.user AND c.host = u.host)
+    AND NOT EXISTS (SELECT 1 FROM mysql.procs_priv AS p WHERE p.user = u.user AND p.host = u.host)
+    /*!80000 AND NOT EXISTS (SELECT 1 FROM mysql.role_edges AS r WHERE r.to_user = u.user AND r.to_host = u.host) */)
 ORDER BY u.user, u.host
 """
 _ON_RECORD = "FROM bluegreen.fence AS f LEFT JOIN mysql.user AS u ON u.user = f.user AND u.host = f.host WHERE f.deployment_id = %s"
-_SYSTEM_PREFIXES = ("mysql.", "rdsadmin", "rdsrepladmin", "rds_", "AWS_")
+_SYSTEM_PREFIXES = ("mysql.", "rdsadmin", "rdsrepladmin", "rdsproxyadmin", "rdstopmgr", "rds_", "AWS_")
 
 
 def parse_account(text: str) -> Account:
@@ -92,6 +95,18 @@ def unlock(conn: Connection[Cursor], deployment_id: str, accounts: Sequence[Acco
         _alter(conn, found, "UNLOCK")
         forget_fence(conn, deployment_id)
     return found
+
+
+def release(conn: Connection[Cursor], deployment_id: str, accounts: Sequence[Account]) -> None:
+    """Unlock some of the accounts that the fence has locked, the others stay."""
+    with unlogged(conn):
+        _alter(conn, accounts, "UNLOCK")
+        for account in accounts:
+            execute(
+                conn,
+                "DELETE FROM bluegreen.fence WHERE deployment_id = %s AND user = %s AND host = %s",
+                (deployment_id, account.user, account.host),
+            )
 
 
 def locked_accounts(conn: Connection[Cursor], deployment_id: str) -> list[Account]:

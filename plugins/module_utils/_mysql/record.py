@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .connection import execute, rows, unlogged, value
+from .connection import execute, rows, transaction, unlogged, value
 from .coordinates import Coordinates
 
 if TYPE_CHECKING:
@@ -32,12 +32,17 @@ _REPLICATED = (
     "CREATE DATABASE IF NOT EXISTS bluegreen CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
     "CREATE TABLE IF NOT EXISTS bluegreen.marker (deployment_id VARCHAR(64) NOT NULL, purpose VARCHAR(32) NOT NULL,"
     " token CHAR(32) NOT NULL, PRIMARY KEY (deployment_id, purpose)) ENGINE=InnoDB",
+    "CREATE TABLE IF NOT EXISTS bluegreen.canary (deployment_id VARCHAR(64) NOT NULL, n BIGINT NOT NULL,"
+    " file VARCHAR(255) NOT NULL, offset BIGINT NOT NULL, written_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),"
+    " PRIMARY KEY (deployment_id, n)) ENGINE=InnoDB",
 )
 _LOCAL = (
     "CREATE TABLE IF NOT EXISTS bluegreen.control_record (deployment_id VARCHAR(64) NOT NULL PRIMARY KEY, position JSON,"
     " opened_green JSON, opened_blue JSON, settings JSON NOT NULL) ENGINE=InnoDB",
     "CREATE TABLE IF NOT EXISTS bluegreen.fence (deployment_id VARCHAR(64) NOT NULL, user VARCHAR(96) NOT NULL,"
     " host VARCHAR(255) NOT NULL, PRIMARY KEY (deployment_id, user, host)) ENGINE=InnoDB",
+    "CREATE TABLE IF NOT EXISTS bluegreen.note (deployment_id VARCHAR(64) NOT NULL, name VARCHAR(64) NOT NULL, content TEXT,"
+    " PRIMARY KEY (deployment_id, name)) ENGINE=InnoDB",
 )
 _POSITIONS = ("position", "opened_green", "opened_blue")
 
@@ -68,6 +73,12 @@ class Account:
         return f"'{self.user}'@'{self.host}'"
 
 
+def tables(conn: Connection[Cursor]) -> set[str]:
+    """The names of the tables of ours that are there."""
+    statement = "SELECT table_name FROM information_schema.tables WHERE table_schema = %s"
+    return {str(row[0]) for row in rows(conn, statement, (SCHEMA,))}
+
+
 def exists(conn: Connection[Cursor], table: str = "control_record") -> bool:
     """Whether a table of ours is there."""
     statement = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
@@ -76,13 +87,19 @@ def exists(conn: Connection[Cursor], table: str = "control_record") -> bool:
 
 def ensure(conn: Connection[Cursor]) -> None:
     """Make the schema and its tables if they are missing."""
-    if not exists(conn, "marker"):
+    there = tables(conn)
+    if not {"marker", "canary"} <= there:
         for statement in _REPLICATED:
             execute(conn, statement)
-    if not (exists(conn) and exists(conn, "fence")):
+    if not {"control_record", "fence", "note"} <= there:
         with unlogged(conn):
             for statement in _LOCAL:
                 execute(conn, statement)
+
+
+def complete(conn: Connection[Cursor]) -> bool:
+    """Whether :func:`ensure` has nothing to do."""
+    return {"marker", "canary", "control_record", "fence", "note"} <= tables(conn)
 
 
 def read(conn: Connection[Cursor], deployment_id: str) -> ControlRecord | None:
@@ -120,12 +137,39 @@ def commit(conn: Connection[Cursor], deployment_id: str, **fields: Any) -> None:
         )
 
 
+def begin(conn: Connection[Cursor], deployment_id: str, position: Coordinates, keep: Collection[str]) -> None:
+    """Commit the clone's position; in the same transaction go the rows that are blue's and were carried along.
+
+    Every record is one of those. The notes under the names ``keep`` are true of the clone as well. What a fence had locked on
+    blue is locked here, so it becomes the deployment's own to unlock.
+    """
+    marks = ", ".join(["%s"] * len(keep))
+    with unlogged(conn), transaction(conn):
+        execute(
+            conn,
+            "INSERT IGNORE INTO bluegreen.fence (deployment_id, user, host)"
+            " SELECT %s, f.user, f.host FROM bluegreen.fence AS f WHERE f.deployment_id <> %s",
+            (deployment_id, deployment_id),
+        )
+        execute(conn, "DELETE FROM bluegreen.fence WHERE deployment_id <> %s", (deployment_id,))
+        execute(
+            conn,
+            f"DELETE FROM bluegreen.note WHERE deployment_id <> %s OR name NOT IN ({marks})",
+            (deployment_id, *keep),
+        )
+        execute(conn, "DELETE FROM bluegreen.control_record")
+        execute(
+            conn,
+            "INSERT INTO bluegreen.control_record (deployment_id, position, settings) VALUES (%s, %s, '{}')",
+            (deployment_id, _json(position)),
+        )
+
+
 def forget(conn: Connection[Cursor], deployment_id: str) -> None:
     """Delete what the side's local tables hold of the deployment."""
     with unlogged(conn):
-        for table in ("control_record", "fence"):
-            if exists(conn, table):
-                execute(conn, f"DELETE FROM bluegreen.{table} WHERE deployment_id = %s", (deployment_id,))
+        for table in sorted(tables(conn) & {"control_record", "fence", "note"}):
+            execute(conn, f"DELETE FROM bluegreen.{table} WHERE deployment_id = %s", (deployment_id,))
 
 
 def fenced_accounts(conn: Connection[Cursor], deployment_id: str) -> list[Account]:
@@ -154,9 +198,14 @@ def forget_fence(conn: Connection[Cursor], deployment_id: str) -> None:
         execute(conn, "DELETE FROM bluegreen.fence WHERE deployment_id = %s", (deployment_id,))
 
 
+def new_token() -> str:
+    """A value that was never used before."""
+    return secrets.token_hex(16)
+
+
 def write_marker(conn: Connection[Cursor], deployment_id: str, purpose: str) -> str:
     """Write a new token, to be replicated, and return it; whoever may run beside another one has a purpose of its own."""
-    token = secrets.token_hex(16)
+    token = new_token()
     execute(
         conn,
         "INSERT INTO bluegreen.marker (deployment_id, purpose, token) VALUES (%s, %s, %s)"
@@ -171,6 +220,39 @@ def marker(conn: Connection[Cursor], deployment_id: str, purpose: str) -> str | 
     statement = "SELECT token FROM bluegreen.marker WHERE deployment_id = %s AND purpose = %s"
     found = value(conn, statement, (deployment_id, purpose))
     return None if found is None else str(found)
+
+
+def notes(conn: Connection[Cursor], deployment_id: str) -> dict[str, str | None]:
+    """What the deployment has noted on this side, by name."""
+    if not exists(conn, "note"):
+        return {}
+    return dict(rows(conn, "SELECT name, content FROM bluegreen.note WHERE deployment_id = %s", (deployment_id,)))
+
+
+def note(conn: Connection[Cursor], deployment_id: str, name: str, content: str | None) -> None:
+    """Keep something on this side alone, which a clone of it carries along; what is noted already is replaced."""
+    with unlogged(conn):
+        execute(
+            conn,
+            "INSERT INTO bluegreen.note (deployment_id, name, content) VALUES (%s, %s, %s)"
+            " ON DUPLICATE KEY UPDATE content = VALUES(content)",
+            (deployment_id, name, content),
+        )
+
+
+def others_note(conn: Connection[Cursor], deployment_id: str, name: str) -> str | None:
+    """What another deployment has noted on this side under a name, None when none has."""
+    if not exists(conn, "note"):
+        return None
+    statement = "SELECT content FROM bluegreen.note WHERE deployment_id <> %s AND name = %s LIMIT 1"
+    found = value(conn, statement, (deployment_id, name))
+    return None if found is None else str(found)
+
+
+def forget_note(conn: Connection[Cursor], deployment_id: str, name: str) -> None:
+    """What was noted under a name is of no use any more."""
+    with unlogged(conn):
+        execute(conn, "DELETE FROM bluegreen.note WHERE deployment_id = %s AND name = %s", (deployment_id, name))
 
 
 def _json(content: Any) -> str | None:

@@ -216,8 +216,8 @@ def new_blue(mysql_lab: MySQLLab) -> Iterator[MySQLLab]:
 class Servers:
     """Clusters of one writer each; an endpoint's address tells its cluster."""
 
-    def __init__(self, logs: Path) -> None:
-        self.engine = MySQLEngine(logs)
+    def __init__(self, logs: Path, *, sleeps: bool = True) -> None:
+        self.engine = MySQLEngine(logs, sleeps=sleeps)
         self._net = _free_net()
         self._numbers = itertools.count(1)
         self._parameters: dict[str, dict[str, str]] = {}
@@ -313,3 +313,16 @@ def _free_net() -> str:
         with socket.socket() as probe:
             if probe.connect_ex((f"{net}.1", _PORT)) != 0:
                 return net
+
+
+@pytest.fixture(scope="module")
+def proof_pair(servers: Servers, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Blue and a green that follows it, for proofs; every test leaves them equal. A module says GTID = False for positions."""
+    from tests.integration.mysql.proof import TABLES, changed, replicated  # it builds on this file
+
+    gtid = getattr(request.module, "GTID", True)
+    blue = servers.blue(gtid=gtid)
+    changed(blue, "SET SESSION cte_max_recursion_depth = 1000000", *TABLES)
+    made = replicated(servers, blue, gtid=gtid)
+    yield made
+    servers.remove(made.blue, made.green)
