@@ -27,10 +27,17 @@ options:
     description: The connection to blue. With it RV(serving) is known.
   green:
     description: The connection to green. With it RV(replication) is known. Requires O(blue).
+  engine:
+    description:
+      - The database engine of both clusters. When left out, the clusters tell it, and without a cluster it is
+        V(aurora_postgresql).
+    type: str
+    choices: [aurora_postgresql, aurora_mysql]
   databases:
     description:
       - The databases that the deployment replicates.
       - Defaults to every database that accepts connections except templates, C(rdsadmin) and the control database.
+      - For V(engine=aurora_postgresql). Aurora MySQL replicates all of them.
     type: list
     elements: str
 extends_documentation_fragment:
@@ -50,6 +57,7 @@ attributes:
     support: full
 seealso:
   - module: bluegreen.aws.aurora_clone
+  - module: bluegreen.aws.binlog_replication
   - module: bluegreen.aws.pg_logical_subscription
 author:
   - bluegreen.aws contributors (@bluegreen-aws)
@@ -65,6 +73,17 @@ EXAMPLES = r"""
 - name: Look at the replication too
   bluegreen.aws.bg_info:
     deployment_id: shop-pg18
+    blue:
+      host: "{{ deployment.blue.endpoint }}"
+      secret_arn: "{{ admin_secret_arn }}"
+    green:
+      host: "{{ deployment.green.endpoint }}"
+      secret_arn: "{{ admin_secret_arn }}"
+
+- name: Look at a deployment of Aurora MySQL
+  bluegreen.aws.bg_info:
+    deployment_id: shop-84
+    engine: aurora_mysql
     blue:
       host: "{{ deployment.blue.endpoint }}"
       secret_arn: "{{ admin_secret_arn }}"
@@ -168,23 +187,31 @@ replication:
   type: dict
   contains:
     running:
-      description: Whether it runs in every database.
+      description: Whether it runs, in every database.
       type: bool
     direction:
       description: C(forward) from blue to green, C(reverse) from green to blue, or null.
       type: str
     position:
-      description: The position that it began from.
+      description: The position that it began from, a set of GTIDs or a file and an offset on Aurora MySQL.
       type: str
       sample: 0/5F003A8
+    mode:
+      description: C(gtid) or C(position), how green follows blue. Only on Aurora MySQL.
+      type: str
     lag:
-      description: How far it is behind in C(bytes); C(seconds) is null, because measuring it takes a write.
+      description:
+        - How far it is behind in C(bytes), and in C(transactions) on Aurora MySQL with GTIDs. C(seconds) is null, because
+          measuring it takes a write.
       type: dict
     error:
       description: What is wrong, or null.
       type: str
+    errant:
+      description: GTIDs that the side that is replicated to has and the other one has not. Only on Aurora MySQL.
+      type: str
     databases:
-      description: The same for each database.
+      description: The same for each database. Only on Aurora PostgreSQL.
       type: dict
 actions:
   description: Always empty.
@@ -202,16 +229,18 @@ from typing import Any
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
-from ansible_collections.bluegreen.aws.plugins.module_utils._aws.clusters import find_green, read_cluster
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.clusters import Cluster, find_green, read_cluster
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.global_clusters import globals_of
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     connection_options,
     deployment_options,
+    mysql_endpoint,
     postgresql_endpoint,
     run,
 )
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.status import deployment_status
+from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import status as mysql
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import status as postgresql
 
 
 def _look(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
@@ -227,15 +256,24 @@ def _look(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
             "blue": of_blue.as_dict() if of_blue else None,
             "green": of_green.as_dict() if of_green else None,
         },
-        **_data_plane(module, names),
+        **_data_plane(module, names, _engine(module, blue or green)),
     }
 
 
-def _data_plane(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
+def _engine(module: AnsibleAWSModule, cluster: Cluster | None) -> str:
+    told = cluster.engine.replace("-", "_") if cluster else "aurora_postgresql"
+    return str(module.params["engine"] or told)
+
+
+def _data_plane(module: AnsibleAWSModule, names: Names, engine: str) -> dict[str, Any]:
     if not module.params["blue"]:
         return {"serving": "unknown", "replication": None}
-    green = postgresql_endpoint(module, "green") if module.params["green"] else None
-    return deployment_status(postgresql_endpoint(module, "blue"), green, names, module.params["databases"])
+    sides = ["blue", "green"] if module.params["green"] else ["blue"]
+    if engine == "aurora_mysql":
+        blue, *green = (mysql_endpoint(module, side) for side in sides)
+        return mysql.deployment_status(blue, green[0] if green else None, names)
+    blue, *green = (postgresql_endpoint(module, side) for side in sides)
+    return postgresql.deployment_status(blue, green[0] if green else None, names, module.params["databases"])
 
 
 def main() -> None:
@@ -246,6 +284,7 @@ def main() -> None:
             "db_cluster_identifier": {"type": "str"},
             "blue": connection_options(),
             "green": connection_options(),
+            "engine": {"type": "str", "choices": ["aurora_postgresql", "aurora_mysql"]},
             "databases": {"type": "list", "elements": "str"},
         },
         required_by={"green": ["blue"]},

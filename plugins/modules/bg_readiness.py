@@ -23,7 +23,7 @@ options:
   engine:
     description: The database engine of both clusters.
     type: str
-    choices: [aurora_postgresql]
+    choices: [aurora_postgresql, aurora_mysql]
     required: true
   step:
     description:
@@ -45,7 +45,7 @@ options:
     type: str
   engine_version:
     description:
-      - The engine version that green is to have, such as V(18.4). When left out, green keeps blue's version.
+      - The engine version that green is to have, such as V(18.4) or V(8.4.mysql_aurora.8.4.8). When left out, green keeps blue's version.
       - With it, what an upgrade to that version refuses fails O(step=create). Without it, that is warned of.
     type: str
   allow_major_version_upgrade:
@@ -57,19 +57,31 @@ options:
       - The instances that green is to have, as O(bluegreen.aws.aurora_clone#module:instances).
     type: raw
     default: mirror
+  vpc_security_group_ids:
+    description:
+      - The security groups that green is to have, as O(bluegreen.aws.aurora_clone#module:vpc_security_group_ids). Defaults to
+        blue's. Each side's have to let the other side in.
+    type: list
+    elements: str
   databases:
     description:
       - The databases to replicate.
       - Defaults to every database that accepts connections except templates, C(rdsadmin) and the control database.
+      - For V(engine=aurora_postgresql). Aurora MySQL replicates all of them.
     type: list
     elements: str
   replica_identity:
     description:
       - What M(bluegreen.aws.pg_logical_subscription) will be told to do about tables without a replica identity. Those that it
-        will give one to pass.
+        will give one to pass. For V(engine=aurora_postgresql).
     type: str
     choices: [refuse, full, index]
     default: refuse
+  green_db_cluster_parameter_group_name:
+    description:
+      - Green's own DB cluster parameter group, with which M(bluegreen.aws.bg_switchover) will be told to lift C(read_only) before
+        its window. For V(engine=aurora_mysql).
+    type: str
 extends_documentation_fragment:
   - bluegreen.aws.deployment
   - bluegreen.aws.deployment.connections
@@ -91,6 +103,7 @@ notes:
     warning says so. A policy of a resource, such as the one of a KMS key, is not part of the simulation.
 seealso:
   - module: bluegreen.aws.aurora_clone
+  - module: bluegreen.aws.binlog_replication
   - module: bluegreen.aws.pg_logical_subscription
   - module: bluegreen.aws.bg_switchover
 author:
@@ -109,6 +122,19 @@ EXAMPLES = r"""
     source_db_cluster_identifier: shop
     engine_version: "18.4"
     allow_major_version_upgrade: true
+  register: readiness
+
+- name: See whether the traffic can move to green, on Aurora MySQL
+  bluegreen.aws.bg_readiness:
+    deployment_id: shop-84
+    engine: aurora_mysql
+    step: switchover
+    blue:
+      host: shop.cluster-abc.eu-central-1.rds.amazonaws.com
+      secret_arn: "{{ admin_secret_arn }}"
+    green:
+      host: shop-84.cluster-abc.eu-central-1.rds.amazonaws.com
+      secret_arn: "{{ admin_secret_arn }}"
   register: readiness
 
 - name: Stop when it cannot
@@ -182,37 +208,33 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readines
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.checks import Check
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
-from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     connection_options,
     deployment_options,
     expected_differences_option,
+    mysql_endpoint,
     postgresql_endpoint,
     run,
 )
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.guardrails import (
-    Intent,
-    create_checks,
-    move_checks,
-)
+from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import guardrails as mysql
+from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.rules_facts import series_of
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import guardrails as postgresql
 
 
 def _look(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
-    blue = postgresql_endpoint(module, "blue")
-    green = postgresql_endpoint(module, "green") if module.params["green"] else None
-    intent = Intent(_major(module.params["engine_version"]), module.params["replica_identity"])
+    look = _mysql if module.params["engine"] == "aurora_mysql" else _postgresql
+    data = look(module, names)
     control = _control_plane(module, names)
-    data = _data_plane(module.params, blue, green, names, intent)
     return {
         "checks": [
             *({**check.as_dict(), "plane": "control"} for check in control),
             *({**check.as_dict(), "plane": "data"} for check in data),
         ],
         "ready": not any(check.status == "failed" for check in [*control, *data]),
-        "blue": _side(blue),
-        "green": _side(green),
+        "blue": _side(module, "blue"),
+        "green": _side(module, "green"),
     }
 
 
@@ -227,6 +249,8 @@ def _control_plane(module: AnsibleAWSModule, names: Names) -> list[Check]:
         allow_major=params["allow_major_version_upgrade"],
         instances=params["instances"],
         blue_host=params["blue"]["host"],
+        engine=params["engine"].replace("_", "-"),
+        green_groups=tuple(params["vpc_security_group_ids"] or ()),
     )
 
     def client(service: str) -> Api:
@@ -237,13 +261,26 @@ def _control_plane(module: AnsibleAWSModule, names: Names) -> list[Check]:
     return readiness.switchover_checks(client, wanted)
 
 
-def _data_plane(
-    params: dict[str, Any], blue: Endpoint, green: Endpoint | None, names: Names, intent: Intent
-) -> list[Check]:
-    expected = ExpectedDifferences.of(params["expected_differences"])
+def _postgresql(module: AnsibleAWSModule, names: Names) -> list[Check]:
+    params = module.params
+    blue = postgresql_endpoint(module, "blue")
+    green = postgresql_endpoint(module, "green") if params["green"] else None
     if params["step"] == "create" or green is None:
-        return create_checks(blue, green, names, params["databases"], intent)
-    return move_checks(blue, green, names, params["databases"], expected)
+        intent = postgresql.Intent(_major(params["engine_version"]), params["replica_identity"])
+        return postgresql.create_checks(blue, green, names, params["databases"], intent)
+    expected = ExpectedDifferences.of(params["expected_differences"])
+    return postgresql.move_checks(blue, green, names, params["databases"], expected)
+
+
+def _mysql(module: AnsibleAWSModule, names: Names) -> list[Check]:
+    params = module.params
+    blue = mysql_endpoint(module, "blue")
+    green = mysql_endpoint(module, "green") if params["green"] else None
+    intent = mysql.Intent(series_of(params["engine_version"]), bool(params["green_db_cluster_parameter_group_name"]))
+    if params["step"] == "create" or green is None:
+        return mysql.create_checks(blue, green, names, intent)
+    expected = ExpectedDifferences.of(params["expected_differences"])
+    return mysql.move_checks(blue, green, names, expected, intent)
 
 
 def _major(version: str | None) -> int | None:
@@ -255,15 +292,17 @@ def _major(version: str | None) -> int | None:
     return int(major)
 
 
-def _side(endpoint: Endpoint | None) -> dict[str, Any] | None:
-    return {"host": endpoint.host, "port": endpoint.port} if endpoint else None
+def _side(module: AnsibleAWSModule, side: str) -> dict[str, Any] | None:
+    options = module.params[side]
+    default = 3306 if module.params["engine"] == "aurora_mysql" else 5432
+    return {"host": options["host"], "port": options["port"] or default} if options else None
 
 
 def main() -> None:
     module = AnsibleAWSModule(
         argument_spec={
             **deployment_options(),
-            "engine": {"type": "str", "choices": ["aurora_postgresql"], "required": True},
+            "engine": {"type": "str", "choices": ["aurora_postgresql", "aurora_mysql"], "required": True},
             "step": {"type": "str", "choices": ["create", "switchover"], "default": "create"},
             "blue": connection_options(required=True),
             "green": connection_options(),
@@ -272,9 +311,11 @@ def main() -> None:
             "engine_version": {"type": "str"},
             "allow_major_version_upgrade": {"type": "bool", "default": False},
             "instances": {"type": "raw", "default": "mirror"},
+            "vpc_security_group_ids": {"type": "list", "elements": "str"},
             "databases": {"type": "list", "elements": "str"},
             "replica_identity": {"type": "str", "choices": ["refuse", "full", "index"], "default": "refuse"},
             "expected_differences": expected_differences_option(),
+            "green_db_cluster_parameter_group_name": {"type": "str"},
         },
         required_if=[["step", "switchover", ["green"]]],
         supports_check_mode=True,

@@ -20,6 +20,7 @@ from .._core.checks import Check
 from .._core.errors import BlueGreenError
 from .._core.names import Names
 from . import readiness_cluster as of_cluster
+from . import readiness_engine as of_engine
 from . import readiness_neighbours as around
 from . import readiness_target as of_target
 from .api import Api
@@ -41,7 +42,10 @@ _CREATE_HORIZON, _SWITCHOVER_HORIZON = timedelta(hours=24), timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the deployment is to be; ``blue_host`` is where replication will reach blue."""
+    """What the deployment is to be; ``blue_host`` is where replication will reach blue.
+
+    ``green_groups``: the security groups that green is to have, blue's when there are none.
+    """
 
     blue: str
     green: str
@@ -49,6 +53,8 @@ class Wanted:
     allow_major: bool
     instances: Any
     blue_host: str
+    engine: str = ""
+    green_groups: tuple[str, ...] = ()
 
 
 def create_checks(client: Callable[[str], Api], wanted: Wanted, names: Names) -> list[Check]:
@@ -60,8 +66,8 @@ def create_checks(client: Callable[[str], Api], wanted: Wanted, names: Names) ->
     blue, green = found
     if blue is None:
         return [_missing("blue", wanted.blue)]
-    checks = [of_cluster.status("blue", blue, readers_stop=False)]
-    checks += _parameters(rds, blue)
+    checks = [of_engine.engine(blue, wanted.engine), of_cluster.status("blue", blue, readers_stop=False)]
+    checks += [*_parameters(rds, blue), *of_engine.backtrack(blue)]
     checks += _green_to_be(client, rds, wanted, names, blue, green)
     checks += _changes(rds, "blue", blue, _CREATE_HORIZON, stops=False)
     if green is not None:
@@ -69,7 +75,7 @@ def create_checks(client: Callable[[str], Api], wanted: Wanted, names: Names) ->
     checks += [of_cluster.blue_protection(blue), of_cluster.backups("blue", blue), of_cluster.master_password(blue)]
     checks += _around(rds, wanted, blue)
     checks += _integrations(rds, blue)
-    checks += _network(client("ec2"), blue)
+    checks += _network(client("ec2"), blue, wanted.green_groups)
     return checks
 
 
@@ -83,11 +89,13 @@ def switchover_checks(client: Callable[[str], Api], wanted: Wanted) -> list[Chec
     if blue is None or green is None:
         return [_missing("blue", wanted.blue)] if blue is None else [_missing("green", wanted.green)]
     checks = [
+        of_engine.engine(blue, wanted.engine),
         of_cluster.status("blue", blue, readers_stop=False),
         of_cluster.status("green", green, readers_stop=True),
         of_cluster.parameter_status("blue", blue, stops=False),
         of_cluster.parameter_status("green", green, stops=True),
         of_cluster.version(green, wanted.version),
+        *of_engine.own_group(blue, green),
     ]
     for side, cluster in (("blue", blue), ("green", green)):
         checks += _changes(rds, side, cluster, _SWITCHOVER_HORIZON, stops=True)
@@ -130,9 +138,9 @@ def _parameters(rds: Api, blue: Cluster) -> list[Check]:
 
     return [
         *_judged(
-            of_cluster.PARAMETERS.of("blue"),
+            Topic("blue_parameters", of_engine.engine_of(blue).parameter_docs),
             read,
-            lambda found: [of_cluster.parameters("blue", blue, *found)],
+            lambda found: [of_engine.parameters("blue", blue, *found)],
             needed=True,
         ),
         of_cluster.parameter_status("blue", blue, stops=True),
@@ -149,12 +157,14 @@ def _green_to_be(
         nonlocal hops, family
         retired = [item["EngineVersion"] for item in found if item.get("Status") == "deprecated"]
         versions = versions_of(found)
-        check, hops = of_target.target_version(versions, retired, start, wanted.version, wanted.allow_major)
+        check, hops = of_target.target_version(
+            versions, retired, start, wanted.version, wanted.allow_major, of_engine.engine_of(blue).upgrade_docs
+        )
         family = versions[start].family if start in versions else ""
         return [check]
 
     checks = _judged(
-        of_target.VERSION,
+        Topic("target_version", of_engine.engine_of(blue).upgrade_docs),
         lambda: rds.pages("describe_db_engine_versions", "DBEngineVersions", Engine=blue.engine, IncludeAll=True),
         judge_version,
         needed=True,
@@ -182,7 +192,8 @@ def _green_to_be(
     custom = (_custom([blue.parameter_group]), _custom(one.parameter_group for one in blue.instances))
     key_checks, key = _key(client("kms"), blue)
     checks += key_checks
-    checks += _quotas(rds, of_target.needed_of_quotas(plan, green, hops, family, custom))
+    own = of_engine.engine_of(blue).own_group
+    checks += _quotas(rds, of_target.needed_of_quotas(plan, green, hops, family, custom, own_group=own))
     return checks + permission_checks(client, blue, names, wanted.green, plan, key)
 
 
@@ -276,18 +287,18 @@ def _around(rds: Api, wanted: Wanted, blue: Cluster) -> list[Check]:
         ),
         *_judged(
             around.PROXIES,
-            lambda: _proxies(rds),
+            lambda: _proxies(rds, of_engine.engine_of(blue).family),
             lambda found: [around.proxies(blue, wanted.green, wanted.blue_host, found)],
             needed=False,
         ),
     ]
 
 
-def _proxies(rds: Api) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+def _proxies(rds: Api, family: str) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
     return [
         (proxy, rds.pages("describe_db_proxy_targets", "Targets", _NO_PROXY_TARGET, DBProxyName=proxy["DBProxyName"]))
         for proxy in rds.pages("describe_db_proxies", "DBProxies")
-        if proxy.get("EngineFamily") == "POSTGRESQL"
+        if proxy.get("EngineFamily") == family
     ]
 
 
@@ -300,11 +311,12 @@ def _integrations(rds: Api, blue: Cluster) -> list[Check]:
     )
 
 
-def _network(ec2: Api, blue: Cluster) -> list[Check]:
-    members = sorted(group["VpcSecurityGroupId"] for group in blue.description.get("VpcSecurityGroups") or [])
+def _network(ec2: Api, blue: Cluster, green_groups: Iterable[str]) -> list[Check]:
+    blue_groups = {group["VpcSecurityGroupId"] for group in blue.description.get("VpcSecurityGroups") or []}
+    members = sorted({*blue_groups, *green_groups})
     return _judged(
         around.NETWORK,
         lambda: ec2.pages("describe_security_groups", "SecurityGroups", GroupIds=members),
-        lambda found: [around.security_groups(blue, found)],
+        lambda found: [around.security_groups(blue, found, green_groups)],
         needed=False,
     )

@@ -14,11 +14,10 @@ from typing import Any
 
 from .._core.checks import Check
 from .clusters import IN_SYNC, PENDING_REBOOT, Cluster, Instance
-from .parameter_groups import Group
+from .readiness_engine import engine_of
 from .readiness_topic import GUIDE, Topic, some
 
 STATUS = Topic("status", GUIDE + "accessing-monitoring.html")
-PARAMETERS = Topic("parameters", GUIDE + "AuroraPostgreSQL.Replication.Logical.Configure.html")
 PARAMETER_STATUS = Topic("parameter_status", GUIDE + "USER_WorkingWithDBClusterParamGroups.html")
 PENDING = Topic("pending_changes", GUIDE + "Aurora.Modifying.html")
 MAINTENANCE = Topic("maintenance", GUIDE + "USER_UpgradeDBInstance.Maintenance.html")
@@ -27,7 +26,6 @@ BACKUPS = Topic("backups", GUIDE + "Aurora.Managing.Backups.html")
 KEY = Topic("encryption_key", GUIDE + "Overview.Encryption.html")
 PASSWORD = Topic("master_password", GUIDE + "rds-secrets-manager.html")
 
-LOGICAL = "rds.logical_replication"
 _UP = ("available", "backing-up")
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WEEK = timedelta(days=7)
@@ -61,25 +59,6 @@ def status(side: str, cluster: Cluster, *, readers_stop: bool) -> Check:
     if cluster.status != "available":
         return topic.warning(f"the DB cluster {cluster.identifier} is {cluster.status}", wait)
     return topic.ok(f"{cluster.identifier} and its {len(cluster.instances)} instances are available")
-
-
-def parameters(side: str, cluster: Cluster, group: Group, values: Mapping[str, str]) -> Check:
-    """The cluster parameter group is one of its own and asks for logical replication; ``values`` are the user-set ones."""
-    topic = PARAMETERS.of(side)
-    if group.is_default:
-        return topic.failed(
-            f"logical replication needs a DB cluster parameter group of its own, but {cluster.identifier} has {group.name}, "
-            "which cannot be modified",
-            f"aws rds create-db-cluster-parameter-group --db-parameter-group-family {group.family} .., attach it with "
-            f"modify-db-cluster, set {LOGICAL}=1 in it and reboot the writer",
-        )
-    if values.get(LOGICAL) != "1":
-        return topic.failed(
-            f"{LOGICAL} must be 1 in the DB cluster parameter group {group.name}, but is {values.get(LOGICAL, 'not set')}",
-            f"aws rds modify-db-cluster-parameter-group --db-cluster-parameter-group-name {group.name} --parameters "
-            f"ParameterName={LOGICAL},ParameterValue=1,ApplyMethod=pending-reboot, then reboot the writer",
-        )
-    return topic.ok(f"{LOGICAL} is 1 in {group.name}")
 
 
 def parameter_status(side: str, cluster: Cluster, *, stops: bool) -> Check:
@@ -218,7 +197,7 @@ def master_password(blue: Cluster) -> Check:
     return topic.warning(
         f"Secrets Manager rotates the master password of {blue.identifier} ({arn}), but green keeps the one of the clone: after "
         "a rotation a login from this secret fails on green",
-        "use a login of its own, member of rds_superuser, for the deployment, or put the next rotation after it: "
+        f"use a login of its own, {engine_of(blue).admin}, for the deployment, or put the next rotation after it: "
         f"aws secretsmanager rotate-secret --secret-id {arn} --no-rotate-immediately --rotation-rules AutomaticallyAfterDays=..",
     )
 
@@ -239,7 +218,7 @@ def encryption_key(blue: Cluster, key: Mapping[str, Any] | None) -> Check:
 
 def version(green: Cluster, wanted: str | None) -> Check:
     """Green and every instance of it run the version that was asked for."""
-    topic = Topic("green_version", GUIDE + "USER_UpgradeDBInstance.PostgreSQL.html")
+    topic = Topic("green_version", engine_of(green).upgrade_docs)
     target = wanted or green.version
     other = [f"{green.identifier} runs {green.version}"] if green.version != target else []
     other += [f"{one.identifier} runs {one.version}" for one in green.instances if one.version != target]

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .._core.checks import Check
@@ -29,7 +30,7 @@ def proxies(blue: Cluster, green: str, host: str, found: Iterable[tuple[Descript
     """Replication goes past RDS Proxy, and the proxies in front of blue are known; ``found`` are proxies and their targets.
 
     RDS Proxy takes no connections in streaming replication mode (Amazon Aurora User Guide, "Amazon RDS Proxy for Aurora",
-    limitations for PostgreSQL), so ``host``, where blue is reached, must not be one.
+    limitations), so ``host``, where blue is reached, must not be one.
     """
     every = list(found)
     through = [proxy["DBProxyName"] for proxy, _targets in every if proxy.get("Endpoint") == host]
@@ -87,31 +88,51 @@ def integrations(blue: Cluster, found: Iterable[Description]) -> Check:
     )
 
 
-def security_groups(blue: Cluster, groups: Iterable[Description]) -> Check:
-    """Blue's security groups let in green, which gets the same ones, on blue's port; ``groups`` are their descriptions."""
+def security_groups(blue: Cluster, groups: Iterable[Description], of_green: Iterable[str] = ()) -> Check:
+    """Blue's and green's security groups let the other side in on blue's port; ``groups`` are their descriptions.
+
+    ``of_green``: the ones that green is to have, blue's when there are none.
+    """
     port = int(blue.description.get("Port") or 0)
+    every = list(groups)
     members = {group["VpcSecurityGroupId"] for group in blue.description.get("VpcSecurityGroups") or []}
-    rules = [rule for group in groups for rule in group.get("IpPermissions") or [] if _covers(rule, port)]
-    names = some(sorted(members))
-    if any(pair.get("GroupId") in members for rule in rules for pair in rule.get("UserIdGroupPairs") or []):
-        return NETWORK.ok(f"the security groups {names} let their own members in on port {port}")
+    others = set(of_green) or members
+    ways = [(members, others)] if others == members else [(members, others), (others, members)]
+    found = [_way(blue, port, every, to, by) for to, by in ways]
+    for status in ("failed", "warning"):
+        bad = [check for check in found if check.status == status]
+        if bad:
+            return replace(bad[0], remedy="; ".join(check.remedy for check in bad))
+    return found[0]
+
+
+def _way(blue: Cluster, port: int, groups: Iterable[Description], to: set[str], by: set[str]) -> Check:
+    """Whether the groups ``to`` let in the members of the groups ``by``."""
+    mine = [group for group in groups if group.get("GroupId", "") in to or "GroupId" not in group]
+    rules = [rule for group in mine for rule in group.get("IpPermissions") or [] if _covers(rule, port)]
+    names = some(sorted(to))
+    own = "their own members" if to == by else f"the members of {some(sorted(by))}"
+    if any(pair.get("GroupId") in by for rule in rules for pair in rule.get("UserIdGroupPairs") or []):
+        return NETWORK.ok(f"the security groups {names} let {own} in on port {port}")
     ranges = sorted({address for rule in rules for address in _addresses(rule)})
     if ranges:
         return NETWORK.warning(
             f"the security groups {names} open port {port} to {some(ranges)}, which has to cover the subnets of green, where blue "
             f"and green reach each other ({blue.description.get('DBSubnetGroup')})",
-            "nothing, when it does; else " + _authorize(members, port),
+            "nothing, when it does; else " + _authorize(to, port, by),
         )
+    both = ", which both have," if to == by else ""
     return NETWORK.failed(
-        f"blue and green must reach each other on port {port}, but no rule of the security groups {names}, which both have, lets "
-        "their own members in",
-        _authorize(members, port),
+        f"blue and green must reach each other on port {port}, but no rule of the security groups {names}{both} lets {own} in",
+        _authorize(to, port, by),
     )
 
 
-def _authorize(members: Iterable[str], port: int) -> str:
-    group = min(members, default="..")
-    return f"aws ec2 authorize-security-group-ingress --group-id {group} --protocol tcp --port {port} --source-group {group}"
+def _authorize(to: Iterable[str], port: int, by: Iterable[str]) -> str:
+    return (
+        f"aws ec2 authorize-security-group-ingress --group-id {min(to, default='..')} --protocol tcp --port {port} --source-group "
+        f"{min(by, default='..')}"
+    )
 
 
 def _covers(rule: Description, port: int) -> bool:

@@ -26,6 +26,10 @@ from .readiness_topic import Topic, some
 DOCS = "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html"
 PERMISSIONS = Topic("permissions", DOCS)
 CLEANUP = Topic("permissions_cleanup", DOCS)
+WATCH = Topic(
+    "permissions_dashboard",
+    "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html",
+)
 _NO_ROLE = ("NoSuchEntity", "NoSuchEntityException")
 _CALLER = re.compile(r"arn:(?P<partition>[\w-]+):(?P<service>sts|iam)::(?P<account>\d+):(?P<kind>[\w-]+)/?(?P<name>.*)")
 
@@ -101,6 +105,7 @@ def scopes(
         "global_cluster": (names.global_cluster,) if is_global else (),
         "primary": (green,) if is_global else (),
         "far": (),  # its Regions are not looked at here
+        **_watching(rds, names, plan),
     }
     simulated = {
         **shared,
@@ -120,6 +125,19 @@ def scopes(
         "used_option_group": (),
     }
     return simulated, allowed
+
+
+def _watching(rds: str, names: Names, plan: ClonePlan) -> dict[str, tuple[str, ...]]:
+    """The dashboard and the alarm of the deployment; a dashboard's ARN names no Region, and only ``*`` lists dashboards."""
+    _arn, partition, _rds, region, account = rds.split(":")
+    writer = plan.instances[0]["DBInstanceIdentifier"] if plan.instances else names.instance(1)
+    return {
+        "dashboards": ("*",),
+        "cloudwatch": (f"arn:{partition}:cloudwatch::{account}",),
+        "regional_cloudwatch": (f"arn:{partition}:cloudwatch:{region}:{account}",),
+        "dashboard": (f"Aurora-Binlog-Replication-Lag-{region}-{writer}",),
+        "alarm": (f"{names.deployment_id}-replication-lag",),
+    }
 
 
 def tries(phases: Collection[Phase], simulated: Scope, allowed: Scope, needs: Iterable[Need] = NEEDS) -> list[Tried]:
@@ -176,7 +194,7 @@ def verdicts_of(results: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], V
 def permission_checks(
     client: Callable[[str], Api], blue: Cluster, names: Names, green: str, plan: ClonePlan, key: str | None
 ) -> list[Check]:
-    """What the identity may do for making green (stops), and for the clean-up (warns).
+    """What the identity may do for making green (stops), for the clean-up, and for the dashboard and the alarm (both warn).
 
     ``key`` as in :func:`scopes`. When the simulation cannot be made, one warning says so.
     """
@@ -193,9 +211,11 @@ def permission_checks(
             ]
         principal = _with_path(client("iam"), found)
         simulated, allowed = scopes(blue, names, green, plan, key, principal)
-        making = tries(_MAKING, simulated, allowed)
-        deleting = tries(_DELETING, simulated, allowed)
-        verdicts = _simulate(client("iam"), principal, blue, [*making, *deleting])
+        needs = [need for need in NEEDS if not _of_watching(need)]
+        making = tries(_MAKING, simulated, allowed, needs)
+        deleting = tries(_DELETING, simulated, allowed, needs)
+        watching = tries((*_MAKING, *_DELETING), simulated, allowed, filter(_of_watching, NEEDS))
+        verdicts = _simulate(client("iam"), principal, blue, [*making, *deleting, *watching])
     except BlueGreenError as error:
         return [
             PERMISSIONS.warning(
@@ -207,7 +227,13 @@ def permission_checks(
     return [
         judge(PERMISSIONS, principal, making, verdicts, stops=True),
         judge(CLEANUP, principal, deleting, verdicts, stops=False),
+        *([judge(WATCH, principal, watching, verdicts, stops=False)] if watching else []),
     ]
+
+
+def _of_watching(need: Need) -> bool:
+    """Whether it is for the dashboard and the alarm, which a deployment may do without."""
+    return need.action.startswith("cloudwatch:")
 
 
 def _with_path(iam: Api, principal: Principal) -> str:

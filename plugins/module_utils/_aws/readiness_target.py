@@ -18,7 +18,6 @@ from .clusters import Cluster
 from .readiness_topic import GUIDE, Topic, some
 from .upgrade import Hop, Versions, plan_upgrade
 
-VERSION = Topic("target_version", GUIDE + "USER_UpgradeDBInstance.PostgreSQL.html")
 CLASSES = Topic("target_classes", GUIDE + "Concepts.DBInstanceClass.SupportAurora.html")
 CLONE = Topic("clone", GUIDE + "Aurora.Managing.Clone.html")
 IDENTIFIERS = Topic("green_identifiers", GUIDE + "CHAP_Limits.html")
@@ -33,22 +32,23 @@ Orderable = Mapping[tuple[str, str], Sequence[Description]]
 
 
 def target_version(
-    versions: Versions, retired: Iterable[str], current: str, wanted: str | None, allow_major: bool
+    versions: Versions, retired: Iterable[str], current: str, wanted: str | None, allow_major: bool, docs: str = ""
 ) -> tuple[Check, tuple[Hop, ...]]:
     """The wanted version can be reached along the valid upgrade targets, and the hops to it; ``retired`` are deprecated."""
+    topic = Topic("target_version", docs)
     target = wanted or current
     try:
         hops = plan_upgrade(versions, current, target, allow_major)
     except BlueGreenError as error:
-        return VERSION.failed(error.message.rstrip("."), "correct engine_version or allow_major_version_upgrade"), ()
+        return topic.failed(error.message.rstrip("."), "correct engine_version or allow_major_version_upgrade"), ()
     path = " -> ".join([current, *(hop.version for hop in hops)])
     families = ", ".join(dict.fromkeys(hop.family for hop in hops)) or _family(versions, current)
     if target in set(retired):
-        return VERSION.warning(
+        return topic.warning(
             f"{target} is deprecated by the service ({path})",
             "choose a newer engine_version, or plan for extended support",
         ), hops
-    return VERSION.ok(f"{path}, parameter group family {families}"), hops
+    return topic.ok(f"{path}, parameter group family {families}"), hops
 
 
 def target_classes(plan: ClonePlan, orderable: Orderable) -> Check:
@@ -95,19 +95,26 @@ def green_identifiers(taken: Mapping[str, str], green: str) -> Check:
 
 
 def needed_of_quotas(
-    plan: ClonePlan, green: Cluster | None, hops: Sequence[Hop], family: str, custom: tuple[bool, bool]
+    plan: ClonePlan,
+    green: Cluster | None,
+    hops: Sequence[Hop],
+    family: str,
+    custom: tuple[bool, bool],
+    *,
+    own_group: bool = False,
 ) -> dict[str, int]:
     """How many more of each quota the deployment takes.
 
     ``custom`` tells whether blue has a DB cluster and a DB parameter group of its own: each is made anew in every family
-    that green passes through. The snapshot is the one that is taken before green is deleted.
+    that green passes through. ``own_group``: green has a DB cluster parameter group of its own in blue's
+    family too. The snapshot is the one that is taken before green is deleted.
     """
     there = len(green.instances) if green else 0
     families = len({hop.family for hop in hops} - {family}) if green is None else 0
     return {
         "DBClusters": 0 if green else 1,
         "DBInstances": max(0, len(plan.instances) - there),
-        "DBClusterParameterGroups": families * custom[0],
+        "DBClusterParameterGroups": families + (green is None) if own_group else families * custom[0],
         "DBParameterGroups": families * custom[1],
         "ManualClusterSnapshots": 1,
     }

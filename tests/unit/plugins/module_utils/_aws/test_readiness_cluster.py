@@ -15,13 +15,11 @@ import pytest
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readiness_cluster as rules
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import ApiError, Unanswered
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.clusters import Cluster, cluster_of
-from ansible_collections.bluegreen.aws.plugins.module_utils._aws.parameter_groups import CLUSTER, Group
 
 from .conftest import cluster_shape, instance_shape, member_shape
 
 SATURDAY = datetime(2026, 11, 21, 23, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
-OWN = Group(CLUSTER, "shop-blue", "aurora-postgresql16", "arn")
 
 
 def cluster(
@@ -65,23 +63,6 @@ def test_the_cluster_and_its_writer_must_be_available(found: Cluster, status: st
 
 def test_a_reader_that_is_down_stops_the_switchover() -> None:
     assert rules.status("green", cluster("available", "creating"), readers_stop=True).status == "failed"
-
-
-@pytest.mark.parametrize(
-    ("group", "values", "status", "words"),
-    [
-        (OWN, {"rds.logical_replication": "1"}, "ok", "is 1 in shop-blue"),
-        (OWN, {"rds.logical_replication": "0"}, "failed", "shop-blue, but is 0"),
-        (OWN, {}, "failed", "shop-blue, but is not set"),
-        (Group(CLUSTER, "default.aurora-postgresql16", "f", "arn"), {}, "failed", "cannot be modified"),
-    ],
-)
-def test_the_parameter_group_must_ask_for_logical_replication(
-    group: Group, values: dict[str, str], status: str, words: str
-) -> None:
-    check = rules.parameters("blue", cluster("available"), group, values)
-    assert check.status == status and words in check.evidence
-    assert bool(check.remedy) is (status != "ok")
 
 
 def test_a_writer_that_waits_for_a_reboot_is_named_with_the_command() -> None:
