@@ -16,13 +16,16 @@ description:
     written is a marker row on the side that serves, and in the control database on green what is proved so far.
   - Tables are summed up in chunks by a hash of every row, large ones by several sessions at a time. In the chunks that differ,
     rows are looked at one by one.
-  - Large objects are compared as the table C(pg_catalog.pg_largeobject); replication does not carry them.
+  - Large objects of PostgreSQL are compared as the table C(pg_catalog.pg_largeobject); replication does not carry them.
+  - On MySQL a schema is what is called a database here. What is defined is compared as well, columns, indexes, constraints,
+    partitions, views, triggers, routines and events with their definers, because replication is not the only one to change it.
+    Accounts are not compared, see M(bluegreen.aws.bg_readiness).
   - Fails when a difference is found, and when a table could not be compared. Such a table is never called equal.
 options:
   engine:
     description: The database engine of both clusters.
     type: str
-    choices: [aurora_postgresql]
+    choices: [aurora_mysql, aurora_postgresql]
     required: true
   blue:
     required: true
@@ -31,10 +34,15 @@ options:
   method:
     description:
       - V(live) takes no lock that a writer waits for. What is written meanwhile is looked at again until each row is either the
-        same on both sides, or proved to differ although a marker has passed since.
+        same on both sides, or proved to differ although a marker has passed since, on MySQL although green has applied
+        everything up to the place in blue's binary log that was read after the difference.
       - V(cut) compares both sides at one moment, each database at one of its own. All writers wait for some milliseconds, until
         the tables are locked, a marker has passed and both sides have a snapshot; everything is read afterwards. The user
         needs the rights of the tables' owners on the side that serves.
+      - On MySQL the V(cut) is one moment of all schemas. Writers wait until every table is locked (C(LOCK TABLES ... READ), one
+        session for each of the first 63), a snapshot is taken and the marker is written, but not for green, whose replication
+        waits at the marker until it has its snapshot. Green has to commit in blue's order (C(replica_preserve_commit_order), or
+        one worker).
       - Either way the side that serves keeps dead rows while it is read, with V(live) for one large table, with V(cut) for a
         database.
     type: str
@@ -43,20 +51,26 @@ options:
   databases:
     description:
       - The databases to compare.
-      - Defaults to every database that accepts connections except templates, C(rdsadmin) and the control database.
+      - Defaults to every database that accepts connections except templates, C(rdsadmin) and the control database, on MySQL to
+        every schema of either side except C(mysql), C(sys), C(performance_schema), C(information_schema), C(tmp), C(innodb) and
+        C(bluegreen).
     type: list
     elements: str
   exclude:
     description:
-      - Tables to leave out, as C(schema.table) or C(database.schema.table) with shell wildcards.
-      - Unlogged tables are not replicated and have to be named here to be left out.
+      - Tables to leave out, as C(schema.table) or C(database.schema.table) with shell wildcards, on MySQL as C(schema.table), with
+        their definitions.
+      - Unlogged tables are not replicated and have to be named here to be left out. So have tables of MySQL whose engine is not
+        InnoDB, because they know no moment to compare.
     type: list
     elements: str
     default: []
   parallel:
     description:
       - How many sessions read on each side at the same time, several of them in one large table.
-      - Each side has up to twice as many connections, and one more for the marker.
+      - Each side has up to twice as many connections, and one more for the marker, on MySQL two more.
+      - On MySQL several sessions read one table only when they have the same snapshot of it. Otherwise, for a table that is
+        written to all the time, one of them reads it alone on that side.
     type: int
     default: 2
   settle_timeout:
@@ -106,11 +120,16 @@ attributes:
     support: full
     details: The marker row and the record of the progress do not count as a change.
 notes:
-  - The hash of a row has 64 bits. Sequences are reported. They are carried over by the switchover, and fail the verification
-    only after it, when green serves and could give out a value again.
+  - The hash of a row has 64 bits. Sequences, on MySQL the next values of AUTO_INCREMENT, are reported. They are carried over by
+    the switchover, and fail the verification only after it, when green serves and could give out a value again.
   - Large tables are read in parts at the same time from PostgreSQL 14 on.
+  - On MySQL a table is read in ranges of its primary key, or of a unique index over columns that cannot be NULL. A table without
+    one, or whose key begins with a column of type FLOAT, DOUBLE, ENUM, SET or with a prefix, is read in one piece.
+  - On MySQL the progress is kept in C(bluegreen.verify_progress) on green, outside the binary log.
+  - A statement that alters a table waits while the table is read, and whatever comes after it on that table waits behind it.
 seealso:
   - module: bluegreen.aws.pg_logical_subscription
+  - module: bluegreen.aws.bg_readiness
   - module: bluegreen.aws.bg_switchover
 author:
   - bluegreen.aws contributors (@bluegreen-aws)
@@ -145,6 +164,18 @@ EXAMPLES = r"""
       - object: public.orders
         columns: [total_cents]
       - object: reporting.*
+
+- name: The same for two schemas of Aurora MySQL
+  bluegreen.aws.bg_verify:
+    deployment_id: shop-84
+    engine: aurora_mysql
+    databases: [shop, billing]
+    blue:
+      host: shop.cluster-abc.eu-central-1.rds.amazonaws.com
+      secret_arn: "{{ admin_secret_arn }}"
+    green:
+      host: shop-84.cluster-abc.eu-central-1.rds.amazonaws.com
+      secret_arn: "{{ admin_secret_arn }}"
 """
 
 RETURN = r"""
@@ -201,6 +232,19 @@ tables:
       description: When the run before this one, which was interrupted, proved it. Null when this one did.
       type: str
       sample: "2026-11-26T11:03:50Z"
+definitions:
+  description: How what is defined on green stands to blue's.
+  returned: with O(engine=aurora_mysql), unless it could not begin
+  type: dict
+  contains:
+    compared:
+      description: How many schemas, tables, columns, indexes, constraints, partitions, views, triggers, routines and events.
+      type: int
+    different:
+      description: What is not the same and was not declared. It fails the verification.
+      type: list
+      elements: str
+      sample: ["shop: orders: column amount has default '0.00' on blue, but '1.00' on green"]
 sequences:
   description: How green's sequences stand to blue's.
   returned: always, unless it could not begin
@@ -215,7 +259,7 @@ sequences:
       elements: str
       sample: ["shop: public.orders_id_seq is at 2777 on green, but at 70344 on blue"]
 not_compared:
-  description: Materialized views and foreign tables, which are not compared.
+  description: Materialized views and foreign tables, on MySQL FEDERATED tables, which are not compared.
   returned: always, unless it could not begin
   type: list
   elements: str
@@ -256,22 +300,28 @@ green:
   contains: *side
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
-from ansible_collections.bluegreen.aws.plugins.module_utils._core.comparison import judge
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.comparison import judge, summed_up
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.verification import Options, Verdict
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     connection_options,
     deployment_options,
     expected_differences_option,
+    mysql_endpoint,
     postgresql_endpoint,
     run,
 )
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.status import observe
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Options, verify
+from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import verify as verify_mysql
+from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import verify_others
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import status
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import verify as verify_postgresql
 
 
 def _verify(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
@@ -286,16 +336,13 @@ def _verify(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
         expected=ExpectedDifferences.of(module.params["expected_differences"]),
         resume_max_age=module.params["resume_max_age"],
     )
-    blue, green = postgresql_endpoint(module, "blue"), postgresql_endpoint(module, "green")
-    state = observe(blue, green, names, module.params["databases"])
-    serving_green = state.direction == "reverse"
-    source, target = (green, blue) if serving_green else (blue, green)
-    deployed = state.record.position if state.record else None
-    verdict = verify(source, target, names, state.databases, options, deployed)
+    compare = _ENGINES[module.params["engine"]]
+    blue, green, source, verdict = compare(module, names, options)
     for warning in verdict.warnings:
         module.warn(warning)
-    result = {**verdict.as_dict(), "source": source.side}
-    judge(verdict.tables, result, verdict.sequences_behind if serving_green else [])
+    result = {**verdict.as_dict(), "source": source}
+    problems = [] if verdict.definitions is None else summed_up(verdict.definitions.different)
+    judge(verdict.tables, result, [*problems, *(verdict.sequences_behind if source == "green" else [])])
     return {
         **result,
         "verified": True,
@@ -304,11 +351,34 @@ def _verify(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
     }
 
 
+def _postgresql(module: AnsibleAWSModule, names: Names, options: Options) -> tuple[Endpoint, Endpoint, str, Verdict]:
+    blue, green = postgresql_endpoint(module, "blue"), postgresql_endpoint(module, "green")
+    state = status.observe(blue, green, names, module.params["databases"])
+    source, target = (green, blue) if state.direction == "reverse" else (blue, green)
+    deployed = state.record.position if state.record else None
+    verdict = verify_postgresql.verify(source, target, names, state.databases, options, deployed)
+    return blue, green, source.side, verdict
+
+
+def _mysql(module: AnsibleAWSModule, names: Names, options: Options) -> tuple[Endpoint, Endpoint, str, Verdict]:
+    blue, green = mysql_endpoint(module, "blue"), mysql_endpoint(module, "green")
+    serving, deployed = verify_others.serving(blue, green, names)
+    source, target = (green, blue) if serving == "green" else (blue, green)
+    verdict = verify_mysql.verify(source, target, names, module.params["databases"], options, deployed)
+    return blue, green, source.side, verdict
+
+
+_ENGINES: dict[str, Callable[[AnsibleAWSModule, Names, Options], tuple[Endpoint, Endpoint, str, Verdict]]] = {
+    "aurora_mysql": _mysql,
+    "aurora_postgresql": _postgresql,
+}
+
+
 def main() -> None:
     module = AnsibleAWSModule(
         argument_spec={
             **deployment_options(),
-            "engine": {"type": "str", "choices": ["aurora_postgresql"], "required": True},
+            "engine": {"type": "str", "choices": list(_ENGINES), "required": True},
             "blue": connection_options(required=True),
             "green": connection_options(required=True),
             "method": {"type": "str", "choices": ["live", "cut"], "default": "live"},

@@ -3,11 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How fast `bg_verify` reads a table of both sides, beside what a person would type.
 
-Blue on 16 and green on 18 hold the same table of eight columns. Every method scans it on both sides at the same time with
-the same number of sessions on each, and the time begins before the first connection; rows per second are rows of the table.
-By hand: `count(*)`, and with it the sum of a hash of each row's text. The hash of the record is there for comparison: it is
-quicker and no proof, because 1.0 is 1.00 for it, and two rows that swapped a value may have the same sum. The rounds take
-turns, and the best of each method counts, because other work on the machine only ever slows down.
+Blue and green hold the same table of eight columns, on PostgreSQL 16 and 18, or on MySQL (see verify_mysql). Every method
+scans it on both sides at the same time with the same number of sessions on each, and the time begins before the first
+connection; rows per second are rows of the table. By hand on PostgreSQL: `count(*)`, and with it the sum of a hash of each
+row's text. The hash of the record is there for comparison: it is quicker and no proof, because 1.0 is 1.00 for it, and two
+rows that swapped a value may have the same sum. The rounds take turns, and the best of each method counts, because other work
+on the machine only ever slows down.
 """
 
 from __future__ import annotations
@@ -17,23 +18,26 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg2
+import pymysql
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.verification import Method, Options
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import connect, rows
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Method, Options, verify
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import verify
+from tests.bench import verify_mysql
+from tests.bench.subject import Subject
 from tests.bench.switchover import BenchFailed, run_module
 from tests.integration.postgresql.conftest import NEWER, VERSION, Pair, Servers, login, replicated, run
 from tests.lab.demo_stage import Clock
 from tests.lab.engine import EngineError
 
-ENGINES = ("aurora_postgresql",)
 ROUNDS = 3
 SESSIONS = 2
 _DEPLOYMENT = "bench-verify"
@@ -56,45 +60,57 @@ _VERIFY: dict[str, Method] = {"bg_verify": "live", "bg_verify, method cut": "cut
 _MODULE = "bg_verify as a module, Python's start included"
 
 
+@contextmanager
+def _postgresql(count: int, sessions: int, clock: Clock) -> Iterator[Subject]:
+    with tempfile.TemporaryDirectory(prefix="bluegreen-bench-") as logs, closing(Servers(Path(logs))) as servers:
+        clock.say(f"building blue and green with {count} rows")
+        pair = _build(servers, count)
+        yield Subject(
+            _methods(pair, count, sessions),
+            _TEXT,
+            {
+                "rows_per_s": "bg_verify",
+                "count_rows_per_s": _COUNT,
+                "hash_by_hand_rows_per_s": _TEXT,
+                "hash_record_by_hand_rows_per_s": _RECORD,
+                "cut_rows_per_s": "bg_verify, method cut",
+                "module_rows_per_s": _MODULE,
+            },
+            {"ratio": _TEXT, "ratio_to_record": _RECORD},
+        )
+
+
+_SUBJECTS = {"aurora_postgresql": _postgresql, "aurora_mysql": verify_mysql.subject}
+ENGINES = tuple(_SUBJECTS)
+
+
 def bench(engine: str, count: int, sessions: int = SESSIONS, rounds: int = ROUNDS) -> int:
     """Run the benchmark and print it; return 0 when it could be made."""
     clock = Clock()
     best: dict[str, float] = {}
     try:
-        with tempfile.TemporaryDirectory(prefix="bluegreen-bench-") as logs, closing(Servers(Path(logs))) as servers:
-            clock.say(f"building blue and green with {count} rows")
-            pair = _build(servers, count)
+        with _SUBJECTS[engine](count, sessions, clock) as subject:
             clock.say(f"green follows blue; {rounds} rounds, {sessions} sessions on each side")
             for _round in range(rounds):
-                for name, method in _methods(pair, count, sessions).items():
+                for name, method in subject.methods.items():
                     best[name] = min(best.get(name, float("inf")), _seconds(method))
-    except (BenchFailed, BlueGreenError, EngineError, psycopg2.Error) as failure:
+    except (BenchFailed, BlueGreenError, EngineError, psycopg2.Error, pymysql.MySQLError) as failure:
         print(f"bench verify {engine}: {failure}", file=sys.stderr, flush=True)
         return 2
     print(f"{'method':<48} {'seconds':>8} {'rows/s':>10} {'of the hash by hand':>20}")
     for name, seconds in best.items():
-        print(f"{name:<48} {seconds:>8.2f} {count / seconds:>10.0f} {best[_TEXT] / seconds:>20.2f}")
-    speed = {name: count / seconds for name, seconds in best.items()}
-    print(json.dumps(_summary(engine, count, sessions, speed)), flush=True)
-    return 0
-
-
-def _summary(engine: str, count: int, sessions: int, speed: dict[str, float]) -> dict[str, Any]:
-    ours = speed["bg_verify"]
-    return {
+        print(f"{name:<48} {seconds:>8.2f} {count / seconds:>10.0f} {best[subject.by_hand] / seconds:>20.2f}")
+    ours = best["bg_verify"]
+    summary = {
         "bench": "verify",
         "engine": engine,
         "rows": count,
         "sessions": sessions,
-        "rows_per_s": round(ours),
-        "count_rows_per_s": round(speed[_COUNT]),
-        "hash_by_hand_rows_per_s": round(speed[_TEXT]),
-        "hash_record_by_hand_rows_per_s": round(speed[_RECORD]),
-        "cut_rows_per_s": round(speed["bg_verify, method cut"]),
-        "module_rows_per_s": round(speed[_MODULE]),
-        "ratio": round(ours / speed[_TEXT], 2),
-        "ratio_to_record": round(ours / speed[_RECORD], 2),
+        **{key: round(count / best[name]) for key, name in subject.speeds.items()},
+        **{key: round(best[name] / ours, 2) for key, name in subject.ratios.items()},
     }
+    print(json.dumps(summary), flush=True)
+    return 0
 
 
 def _build(servers: Servers, count: int) -> Pair:

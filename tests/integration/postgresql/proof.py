@@ -12,8 +12,9 @@ from typing import Any
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.comparison import TableProof
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.verification import Options
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import connect, execute
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Options, verify
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import verify
 from tests.integration.postgresql.conftest import Pair, login, run
 
 NAMES = Names.of("proof-test")

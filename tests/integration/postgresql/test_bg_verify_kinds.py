@@ -11,8 +11,9 @@ import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core import comparison
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.verification import Options
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import verify_rules, verify_table
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Options, verify
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import verify
 from tests.integration.conftest import ModuleFailed, RunModule
 from tests.integration.postgresql.conftest import Pair, run
 from tests.integration.postgresql.proof import KINDS, NAMES, NEARLY, on_green, options, proofs, unequal

@@ -18,6 +18,7 @@ import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.verification import Options
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.waiting import wait_until
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import (
     verify_cut,
@@ -26,10 +27,11 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import (
     verify_table,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import connect, execute
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Options, verify
-from tests.integration.conftest import ROOT, ModuleFailed, RunModule
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import verify
+from tests.integration.conftest import ModuleFailed, RunModule
 from tests.integration.postgresql.conftest import Pair, hold, run
 from tests.integration.postgresql.proof import NAMES, load, on_green, options, proofs, unequal
+from tests.integration.runner import ROOT
 
 RUNS = 20
 SMALL = {"exclude": ["public.wide", "public.kinds"]}
