@@ -29,7 +29,7 @@ options:
   engine:
     description: The database engine of both clusters.
     type: str
-    choices: [aurora_postgresql]
+    choices: [aurora_mysql, aurora_postgresql]
     required: true
   blue:
     required: true
@@ -37,7 +37,7 @@ options:
     required: true
   databases:
     description:
-      - The databases that the deployment replicates.
+      - The databases that the deployment replicates, of O(engine=aurora_postgresql). That of MySQL replicates all of them.
       - Defaults to every database that accepts connections except templates, C(rdsadmin) and the control database.
     type: list
     elements: str
@@ -55,6 +55,7 @@ options:
           - The kind of gate.
           - V(pgbouncer) and V(haproxy) make clients wait during the window, the others only point. What a gate that only points
             lets through is stopped by the fence.
+          - V(pgbouncer) is for PostgreSQL only.
           - V(pgbouncer) needs O(gates[].host), O(gates[].user), O(gates[].databases) and O(gates[].config_file).
           - V(haproxy) needs O(gates[].socket), O(gates[].host), O(gates[].port) and O(gates[].backend).
           - V(route53) needs O(gates[].hosted_zone_id) and O(gates[].record).
@@ -187,12 +188,34 @@ options:
     type: bool
     default: true
   replication_ssl_mode:
-    description: The C(sslmode) with which the clusters connect to each other.
+    description:
+      - The C(sslmode) with which the clusters connect to each other.
+      - Only V(disable) and V(require) for O(engine=aurora_mysql), where a replica cannot verify its source.
     type: str
     choices: [disable, require, verify-ca, verify-full]
     default: require
+  replication_user:
+    description:
+      - The user with which the clusters of O(engine=aurora_mysql) replicate from each other, as in
+        M(bluegreen.aws.binlog_replication).
+      - Defaults to the one that the deployment has made.
+    type: str
+  replication_password:
+    description:
+      - The password of O(replication_user). When left out, one is made that nobody sees, for each direction anew.
+      - The service's procedures take it as an argument, so that it is in the general log of a cluster that writes one.
+    type: str
+  green_db_cluster_parameter_group_name:
+    description:
+      - Green's own DB cluster parameter group, for O(engine=aurora_mysql).
+      - Its C(read_only) is turned off before the window, behind the locks of the accounts, and its C(event_scheduler) gets the
+        value of blue's after it. Both are turned back when blue serves again.
+      - When left out, C(read_only) is turned off by C(mysql.rds_set_read_only) when green opens, which does not outlast a
+        restart of green.
+    type: str
   sequences:
     description:
+      - For O(engine=aurora_postgresql). MySQL has none, and replication carries C(AUTO_INCREMENT).
       - V(exact) gives every sequence the value it had, without a gap. All that moved since the preparation are set inside the
         window.
       - V(margin) carries them ahead by O(sequence_margin) before the window, and inside it only those that went beyond. A
@@ -222,6 +245,7 @@ attributes:
   idempotent:
     support: full
 seealso:
+  - module: bluegreen.aws.binlog_replication
   - module: bluegreen.aws.pg_logical_subscription
   - module: bluegreen.aws.bg_readiness
   - module: bluegreen.aws.bg_verify
@@ -268,6 +292,15 @@ EXAMPLES = r"""
         secret_id: shop/application
       - type: ssm_parameter
         name: /shop/database_url
+
+- name: The same for Aurora MySQL
+  bluegreen.aws.bg_switchover:
+    deployment_id: shop-84
+    engine: aurora_mysql
+    blue: "{{ blue }}"
+    green: "{{ green }}"
+    green_db_cluster_parameter_group_name: shop-84-aurora-mysql8-4
+    gates: "{{ gates }}"
 
 - name: Bring it back
   bluegreen.aws.bg_switchover:
@@ -320,7 +353,7 @@ gates:
       description: V(blue), V(green), V(held), or V(elsewhere) when it leads to neither or to both.
       type: str
 sequences:
-  description: The sequences that the side which was opened took over. Null when none was opened.
+  description: The sequences that the side which was opened took over. Null when none was opened, and for MySQL.
   returned: success
   type: dict
   contains:
@@ -386,12 +419,12 @@ replication:
 """
 
 import signal
-from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
-from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.green_parameters import GreenParameters
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
@@ -399,32 +432,34 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     connection_options,
     deployment_options,
     expected_differences_option,
+    mysql_endpoint,
     postgresql_endpoint,
     run,
     window_api,
 )
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.side import PostgreSQLSide, SequencePolicy, pair
+from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.engines import (
+    ENGINES,
+    REPLICATION_SSL_MODES,
+    pair,
+    sequences,
+)
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates import Gates, Target
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates.options import build, gates_option
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.run import Limits, Move
+from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.side import Side
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.timeline import Timeline
 
 
-def _gates(module: AnsibleAWSModule, blue: PostgreSQLSide, green: PostgreSQLSide) -> Gates:
+def _gates(module: AnsibleAWSModule, blue: Side, green: Side) -> Gates:
     targets = {side.name: Target(side.endpoint.host, side.endpoint.port) for side in (blue, green)}
     return build(module.params["gates"], targets, window_api(module))
 
 
-def _sides(module: AnsibleAWSModule, names: Names) -> tuple[PostgreSQLSide, PostgreSQLSide]:
-    return pair(
-        postgresql_endpoint(module, "blue"),
-        postgresql_endpoint(module, "green"),
-        names,
-        module.params["databases"],
-        SequencePolicy(module.params["sequences"], module.params["sequence_margin"]),
-        module.params["replication_ssl_mode"],
-        ExpectedDifferences.of(module.params["expected_differences"]),
-    )
+def _sides(module: AnsibleAWSModule, names: Names) -> tuple[Side, Side]:
+    engine, group = module.params["engine"], module.params["green_db_cluster_parameter_group_name"]
+    endpoint = {"aurora_mysql": mysql_endpoint, "aurora_postgresql": postgresql_endpoint}[engine]
+    parameters = GreenParameters(Api(module.client("rds")), names.deployment_id, group) if group else None
+    return pair(engine, endpoint(module, "blue"), endpoint(module, "green"), names, module.params, parameters)
 
 
 def _switch(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[str, Any]:
@@ -457,13 +492,13 @@ def _switch(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[st
         "outcome": module.params["state"],
         "window_ms": timeline.window_ms,
         "timeline": timeline.as_list(),
-        "sequences": asdict(target.carried) if target.carried else None,
+        "sequences": sequences(target),
         **after,
         **({"diff": {"before": before, "after": after}} if module._diff else {}),
     }
 
 
-def _state(blue: PostgreSQLSide, green: PostgreSQLSide, gates: Gates) -> dict[str, Any]:
+def _state(blue: Side, green: Side, gates: Gates) -> dict[str, Any]:
     facts = {"blue": blue.facts(green), "green": green.facts(blue)}
     serving = [name for name, found in facts.items() if found.open]
     direction = {"green": "forward", "blue": "reverse"}
@@ -490,7 +525,7 @@ def main() -> None:
         argument_spec={
             **deployment_options(),
             "state": {"type": "str", "choices": ["switched_over", "rolled_back"], "default": "switched_over"},
-            "engine": {"type": "str", "choices": ["aurora_postgresql"], "required": True},
+            "engine": {"type": "str", "choices": list(ENGINES), "required": True},
             "blue": connection_options(required=True),
             "green": connection_options(required=True),
             "databases": {"type": "list", "elements": "str"},
@@ -502,9 +537,12 @@ def main() -> None:
             "reverse_replication": {"type": "bool", "default": True},
             "replication_ssl_mode": {
                 "type": "str",
-                "choices": ["disable", "require", "verify-ca", "verify-full"],
+                "choices": list(REPLICATION_SSL_MODES),
                 "default": "require",
             },
+            "replication_user": {"type": "str"},
+            "replication_password": {"type": "str", "no_log": True},
+            "green_db_cluster_parameter_group_name": {"type": "str"},
             "sequences": {"type": "str", "choices": ["exact", "margin"], "default": "exact"},
             "sequence_margin": {"type": "int", "default": 10000},
             "expected_differences": expected_differences_option(),

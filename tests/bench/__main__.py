@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 import conftest
 from tests.bench import sequences, switchover, verify
@@ -14,12 +15,15 @@ from tests.bench import sequences, switchover, verify
 def main() -> int:
     """Read the command line and run the benchmark; return its exit status."""
     conftest.prepare()  # the search paths of this repository
+    os.environ["BLUEGREEN_LAB_DURABLE"] = "yes"  # a window is as long as commits take
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     benches = parser.add_subparsers(dest="bench", required=True)
     bench = benches.add_parser("switchover", help="the window of a switchover and of a rollback, under write load")
     bench.add_argument("--engine", choices=switchover.ENGINES, default=switchover.ENGINES[0])
     bench.add_argument("--runs", type=int, default=10, help="switchovers and rollbacks together")
     bench.add_argument("--rate", type=float, default=switchover.RATE, help="transactions per second")
+    bench.add_argument("--baseline", choices=switchover.BASELINES, help="what to compare with, in the same run")
+    bench.add_argument("--positions", action="store_true", help="replicate by file and offset, not by GTIDs (MySQL)")
     proof = benches.add_parser("verify", help="how fast both sides are compared, beside counting and hashing by hand")
     proof.add_argument("--engine", choices=verify.ENGINES, default=verify.ENGINES[0])
     proof.add_argument("--rows", type=int, default=1_000_000)
@@ -32,7 +36,9 @@ def main() -> int:
         return verify.bench(options.engine, max(1, options.rows), max(1, options.parallel))
     if options.bench == "sequences":
         return sequences.bench(max(1, options.count), max(1, options.runs))
-    return switchover.bench(options.engine, max(1, options.runs), options.rate)
+    return switchover.bench(
+        options.engine, max(1, options.runs), options.rate, options.baseline, gtid=not options.positions
+    )
 
 
 if __name__ == "__main__":

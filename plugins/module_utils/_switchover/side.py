@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from .._core.checks import Check
+from .._core.endpoint import Endpoint
 from .._core.side import SideFacts, TakenOver
 from .._core.waiting import Deadline
 
@@ -22,6 +23,7 @@ class Side(Protocol):
     """
 
     name: str
+    endpoint: Endpoint
 
     def connect(self) -> None:
         """Open every connection that the window needs."""

@@ -25,7 +25,7 @@ class Action(Enum):
     """What one step does; the value is how it reads in a plan (``{source}`` and ``{target}`` are blue and green)."""
 
     RELEASE = "release the gate to {source}"
-    PREPARE = "check the guardrails and the lag, carry the sequences ahead"
+    PREPARE = "check the guardrails and the lag, prepare {target}"
     ARM = "arm replication {target} -> {source}"
     HOLD = "hold the gate"
     FENCE = "fence {source}"
@@ -153,7 +153,7 @@ def _target_serves(seen: Observation) -> Step:
         if not seen.opened:
             return _refuse(
                 "{target} accepts writes, but no position is recorded at which it opened, so replication back to "
-                "{source} cannot start without loss; drop the subscription on {source} to give it up"
+                "{source} cannot start without loss; end that replication on {source} to give it up"
             )
         return Step(Action.START)
     return Step(Action.DONE)
