@@ -20,17 +20,29 @@ description:
   - Instances are added when they are missing; those that exist are not changed, and nothing is deleted, except by
     O(state=absent).
   - Instances whose parameter group waits for a reboot are rebooted, others are not.
+  - A green Aurora MySQL cluster always has a DB cluster parameter group of its own, with what is set in blue's. In it green is
+    closed from its first start, by C(read_only) and with C(event_scheduler) off, and its replica applies in blue's order with
+    several threads and a short checkpoint. Whether it is closed is set when green is made and never changed by this module
+    afterwards.
 options:
   state:
     description:
       - V(present) makes the cluster or what is missing of it.
+      - V(prepared) takes the snapshot O(source_snapshot_identifier) of blue and nothing else, so that it can come before
+        everything that is done on blue.
       - V(absent) deletes it with its instances and the parameter groups that the deployment made. What does not carry the
         tags of the deployment is never deleted.
     type: str
-    choices: [present, absent]
+    choices: [present, prepared, absent]
     default: present
   source_db_cluster_identifier:
-    description: Blue, the cluster to clone. Required with O(state=present).
+    description: Blue, the cluster to clone. Required with O(state=present) and O(state=prepared).
+    type: str
+  source_snapshot_identifier:
+    description:
+      - The name of a snapshot of blue that is taken, and waited for, before the clone. It is kept by O(state=absent).
+      - Nothing is taken when green exists already, or when the deployment took it before.
+      - One to 63 letters, digits and hyphens, the first a letter, without two hyphens in a row or one at the end.
     type: str
   db_cluster_identifier:
     description: Green's identifier. Defaults to O(deployment_id).
@@ -51,19 +63,37 @@ options:
         the tier are the service's choice.
     type: raw
     default: mirror
+  writer_db_instance_identifier:
+    description:
+      - The identifier of green's writer, the first of O(instances), unless that one names its own.
+      - Defaults to O(deployment_id) followed by C(-1).
+      - One to 63 letters, digits and hyphens, the first a letter, without two hyphens in a row or one at the end.
+    type: str
   db_cluster_parameter_group_name:
     description:
       - An existing DB cluster parameter group for green. Defaults to the one that blue has.
+      - On Aurora MySQL no cluster but green may have it. It is closed as the group is that is made without this option, which
+        sets C(read_only) and the others in it.
       - On a green that exists it is attached when green has another one of the same family.
       - Mutually exclusive with O(parameter_overrides).
     type: str
   db_parameter_group_name:
-    description: An existing DB parameter group for the instances that are created. Defaults to the ones that blue has.
+    description:
+      - An existing DB parameter group for the instances that are created. Defaults to the ones that blue has.
+      - On Aurora MySQL no instance but green's may have it.
+    type: str
+  vpc_security_group_ids:
+    description: The security groups of a green that is made. Defaults to those that blue has.
+    type: list
+    elements: str
+  db_subnet_group_name:
+    description: The DB subnet group, in blue's VPC, of a green that is made. Defaults to the one that blue has.
     type: str
   parameter_overrides:
     description:
       - Cluster parameters that are to be different on green, by name.
       - A DB cluster parameter group is made for green from what is set in blue's and from these.
+      - On Aurora MySQL C(read_only) and C(event_scheduler) cannot be among them.
     type: dict
   deletion_protection:
     description:
@@ -138,6 +168,13 @@ EXAMPLES = r"""
       - db_instance_class: db.r7g.large
     parameter_overrides:
       max_logical_replication_workers: 20
+
+- name: Keep a snapshot of blue, then make a green whose writer has a name of the user's
+  bluegreen.aws.aurora_clone:
+    deployment_id: shop-84
+    source_db_cluster_identifier: shop
+    source_snapshot_identifier: shop-before-84
+    writer_db_instance_identifier: shop-next
 
 - name: Delete green, a last snapshot is kept
   bluegreen.aws.aurora_clone:
@@ -229,7 +266,7 @@ green:
   contains: *cluster
 differences:
   description: What green will not have as blue does, in sentences.
-  returned: O(state=present)
+  returned: O(state=present) and O(state=prepared)
   type: list
   elements: str
 actions:
@@ -249,7 +286,7 @@ from typing import Any
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
-from ansible_collections.bluegreen.aws.plugins.module_utils._aws.building import Request, build
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.building import Request, build, prepare
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.clone import CloneOptions
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.diffs import diff, predicted, shape
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.removal import Removal, remove
@@ -270,16 +307,23 @@ def _present(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[s
             instance_parameter_group=params["db_parameter_group_name"],
             deletion_protection=params["deletion_protection"],
             tags=params["tags"],
+            security_groups=params["vpc_security_group_ids"],
+            subnet_group=params["db_subnet_group_name"],
+            writer_identifier=params["writer_db_instance_identifier"],
         ),
         mode=params["deployment_mode"],
         overrides=params["parameter_overrides"],
         purge_tags=params["purge_tags"],
         waits=_waits(module),
+        snapshot=params["source_snapshot_identifier"],
     )
-    outcome = build(Api(module.client("rds")), names, request, journal)
+    act = build if params["state"] == "present" else prepare
+    outcome = act(Api(module.client("rds")), names, request, journal)
     for sentence in outcome.warnings:
         module.warn(sentence)
-    after = predicted(outcome.before, outcome.plan, outcome.blue) if journal.check_mode else shape(outcome.green)
+    after = shape(outcome.green)
+    if journal.check_mode and act is build:
+        after = predicted(outcome.before, outcome.plan, outcome.blue)
     return {
         "blue": outcome.blue.as_dict(),
         "green": outcome.green.as_dict() if outcome.green else None,
@@ -314,13 +358,17 @@ def main() -> None:
         argument_spec={
             **deployment_options(),
             **wait_options(timeout=3600),
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "prepared", "absent"], "default": "present"},
             "source_db_cluster_identifier": {"type": "str"},
+            "source_snapshot_identifier": {"type": "str"},
             "db_cluster_identifier": {"type": "str"},
+            "writer_db_instance_identifier": {"type": "str"},
             "deployment_mode": {"type": "str", "choices": ["auto", "new", "resume"], "default": "auto"},
             "instances": {"type": "raw", "default": "mirror"},
             "db_cluster_parameter_group_name": {"type": "str"},
             "db_parameter_group_name": {"type": "str"},
+            "vpc_security_group_ids": {"type": "list", "elements": "str"},
+            "db_subnet_group_name": {"type": "str"},
             "parameter_overrides": {"type": "dict"},
             "deletion_protection": {"type": "bool"},
             "skip_final_snapshot": {"type": "bool", "default": False},
@@ -328,11 +376,14 @@ def main() -> None:
             "tags": {"type": "dict"},
             "purge_tags": {"type": "bool", "default": True},
         },
-        required_if=[["state", "present", ["source_db_cluster_identifier"]]],
+        required_if=[
+            ["state", "present", ["source_db_cluster_identifier"]],
+            ["state", "prepared", ["source_db_cluster_identifier", "source_snapshot_identifier"]],
+        ],
         mutually_exclusive=[["db_cluster_parameter_group_name", "parameter_overrides"]],
         supports_check_mode=True,
     )
-    body = _present if module.params["state"] == "present" else _absent
+    body = _absent if module.params["state"] == "absent" else _present
     run(module, lambda names, journal: body(module, names, journal))
 
 

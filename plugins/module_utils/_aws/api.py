@@ -117,6 +117,11 @@ class Api:
         """The first part of the client's ARNs: ``aws``, ``aws-cn``, ``aws-us-gov``."""
         return str(self._client.meta.partition)
 
+    @property
+    def region(self) -> str:
+        """The Region of the client."""
+        return str(self._client.meta.region_name)
+
     def accepts(self, operation: str) -> frozenset[str]:
         """The parameters that this version of botocore knows for an operation."""
         return frozenset(get_boto3_client_method_parameters(self._client, operation))

@@ -21,12 +21,15 @@ from .._core.names import Names
 from . import clone, tending
 from .api import Api, ApiError
 from .clusters import Cluster, Instance, cluster_of_instance, read_cluster, require_cluster
+from .green_groups import Clusters, Groups, green_groups
 from .ownership import is_ours
-from .parameter_groups import CLUSTER, INSTANCE, Group, Kind, Wish, ensure_group, require_group, wish_for
+from .parameter_groups import ensure_group
+from .snapshot import ensure_snapshot
 from .waiters import DEAD_ENDS, Waits, wait_settled
 
 Mode = Literal["auto", "new", "resume"]
 
+_NOT_YET = "The snapshot {} is not available yet, run this again for the rest."
 _RESTORE = "restore_db_cluster_to_point_in_time"
 _TAKEN = ("DBClusterAlreadyExistsFault",)
 _ROLE_THERE = ("DBClusterRoleAlreadyExists", "DBClusterRoleAlreadyExistsFault")
@@ -43,6 +46,7 @@ class Request:
     overrides: Mapping[str, Any] | None
     purge_tags: bool
     waits: Waits
+    snapshot: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,17 +58,6 @@ class Outcome:
     green: Cluster | None
     plan: clone.ClonePlan
     warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Groups:
-    """Green's cluster parameter group: ``name`` None leaves it, ``wish`` is there when the deployment makes it."""
-
-    name: str | None
-    wish: Wish | None
-    dropped: tuple[str, ...]
-    blue_family: str
-    green_family: str
 
 
 @dataclass(frozen=True)
@@ -130,10 +123,12 @@ def build(api: Api, names: Names, request: Request, journal: Journal) -> Outcome
     run = _Run(api, names, request, journal, before)
     exists = continues(before, run.identifier, names.deployment_id, request.mode)
     _require_relation(blue, before)
-    groups = _groups(run, blue)
+    groups = green_groups(api, names, request.options, request.overrides, Clusters(blue, before))
     options = replace(request.options, cluster_parameter_group=groups.name)
     plan = clone.plan_clone(blue, names, options, api.accepts(_RESTORE))
     _require_free(run, clone.missing_instances(plan, before, groups.blue_family, groups.green_family))
+    if not _snapshot(run, blue):
+        return Outcome(blue, before, before, plan, (*_warnings(groups), _NOT_YET.format(request.snapshot)))
     if groups.wish:
         ensure_group(api, groups.wish, names.deployment_id, journal)
     if not exists:
@@ -141,7 +136,24 @@ def build(api: Api, names: Names, request: Request, journal: Journal) -> Outcome
     return Outcome(blue, before, _complete(run, plan, groups), plan, _warnings(groups))
 
 
-def _complete(run: _Run, plan: clone.ClonePlan, groups: _Groups) -> Cluster | None:
+def prepare(api: Api, names: Names, request: Request, journal: Journal) -> Outcome:
+    """What comes before everything else: the snapshot of blue. Refuses what :func:`build` refuses."""
+    planned = build(api, names, request, Journal(check_mode=True))
+    run = _Run(api, names, request, journal, planned.before)
+    warnings = () if _snapshot(run, planned.blue) else (_NOT_YET.format(request.snapshot),)
+    return replace(planned, warnings=warnings)
+
+
+def _snapshot(run: _Run, blue: Cluster) -> bool:
+    """Take the snapshot of blue when it is asked for and there is no green yet; whether the clone can follow."""
+    identifier = run.request.snapshot
+    if identifier is None or run.before is not None:
+        return True
+    clone.require_identifier(identifier, "source_snapshot_identifier")
+    return ensure_snapshot(run.api, blue, identifier, run.names.deployment_id, run.request.waits, run.journal)
+
+
+def _complete(run: _Run, plan: clone.ClonePlan, groups: Groups) -> Cluster | None:
     """Everything after the cluster itself; returns green, None when it does not exist."""
     green = run.look("to be cloned")
     if run.blocked(green):
@@ -159,34 +171,6 @@ def _complete(run: _Run, plan: clone.ClonePlan, groups: _Groups) -> Cluster | No
     if groups.name is not None:
         green = tending.ensure_attached(run.api, green, groups.name, run.request.waits, run.journal)
     return tending.reboot_pending(run.api, green, run.request.waits, run.journal)
-
-
-def _groups(run: _Run, blue: Cluster) -> _Groups:
-    options, overrides = run.request.options, run.request.overrides
-    blue_group = require_group(run.api, CLUSTER, blue.parameter_group)
-    green_group = require_group(run.api, CLUSTER, run.before.parameter_group) if run.before else blue_group
-    families = (blue_group.family, green_group.family)
-    if options.instance_parameter_group:
-        _named_group(run, INSTANCE, options.instance_parameter_group, families)
-    if options.cluster_parameter_group:
-        group = _named_group(run, CLUSTER, options.cluster_parameter_group, families)
-        # One of blue's family is no longer for a green that was upgraded out of it.
-        return _Groups(group.name if group.family == families[1] else None, None, (), *families)
-    own = run.names.cluster_parameter_group(green_group.family)
-    if overrides and (families[0] == families[1] or green_group.name == own):
-        wish, dropped = wish_for(run.api, CLUSTER, run.names, green_group.family, blue_group, overrides)
-        return _Groups(wish.name, wish, dropped, *families)
-    return _Groups(None, None, (), *families)
-
-
-def _named_group(run: _Run, kind: Kind, name: str, families: tuple[str, str]) -> Group:
-    group = require_group(run.api, kind, name)
-    if group.family not in families:
-        raise BlueGreenError(
-            f"The {kind.label} {name} should be of the family {families[1]}, which green has, but is of {group.family}: "
-            "name another one."
-        )
-    return group
 
 
 def _require_relation(blue: Cluster, green: Cluster | None) -> None:
@@ -251,7 +235,7 @@ def _add_role(run: _Run, arn: str, feature: str) -> None:
     run.api.find("add_role_to_db_cluster", _ROLE_THERE, DBClusterIdentifier=run.identifier, RoleArn=arn, **named)
 
 
-def _ensure_instances(run: _Run, plan: clone.ClonePlan, green: Cluster | None, groups: _Groups) -> set[str]:
+def _ensure_instances(run: _Run, plan: clone.ClonePlan, green: Cluster | None, groups: Groups) -> set[str]:
     missing = clone.missing_instances(plan, green, groups.blue_family, groups.green_family)
     for instance in missing:
         run.journal.act(
@@ -284,7 +268,7 @@ def _ensure_tags(run: _Run, plan: clone.ClonePlan, green: Cluster | None) -> Non
             tending.ensure_tags(run.api, resource.arn, resource.tags, tags, purge, run.journal)
 
 
-def _warnings(groups: _Groups) -> tuple[str, ...]:
+def _warnings(groups: Groups) -> tuple[str, ...]:
     if not groups.dropped:
         return ()
     return (

@@ -11,6 +11,7 @@ The parameters are those of the Amazon RDS API: RestoreDBClusterToPointInTime, M
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,8 @@ from .clusters import Cluster, Instance
 from .ownership import mirrored_tags, ownership_tags
 
 MIRROR = "mirror"
+
+_IDENTIFIER = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*")
 
 Parameters = dict[str, Any]
 Description = Mapping[str, Any]
@@ -46,6 +49,9 @@ class CloneOptions:
     instance_parameter_group: str | None = None
     deletion_protection: bool | None = None
     tags: Mapping[str, str] | None = None
+    writer_identifier: str | None = None
+    security_groups: Collection[str] | None = None
+    subnet_group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,10 @@ def plan_clone(blue: Cluster, names: Names, options: CloneOptions, accepted: Col
     settings = settings_of(blue.description)
     if options.deletion_protection is not None:
         settings["DeletionProtection"] = options.deletion_protection
+    if options.security_groups is not None:
+        settings["VpcSecurityGroupIds"] = sorted(options.security_groups)
+    if options.subnet_group is not None:
+        settings["DBSubnetGroupName"] = options.subnet_group
     tags = {**mirrored_tags(blue.tags), **(options.tags or {}), **ownership_tags(names.deployment_id)}
     restore = {
         "DBClusterIdentifier": options.identifier,
@@ -170,6 +180,8 @@ def _instances(blue: Cluster, names: Names, options: CloneOptions) -> tuple[Para
             f"Green needs at least one instance, but blue {blue.identifier} has none to mirror or the option instances is an "
             "empty list: give blue an instance, or name at least one in instances."
         )
+    if options.writer_identifier is not None:
+        require_identifier(options.writer_identifier, "writer_db_instance_identifier")
     made = tuple(_instance(names, number, like, item, options) for number, (like, item) in enumerate(wanted, start=1))
     identifiers = [instance["DBInstanceIdentifier"] for instance in made]
     if len(set(identifiers)) < len(identifiers):
@@ -185,7 +197,10 @@ def _instance(
 ) -> Parameters:
     group = options.instance_parameter_group or like.parameter_group
     tags = {**mirrored_tags(like.tags), **(options.tags or {}), **ownership_tags(names.deployment_id)}
-    return instance_parameters(names.instance(number), options.identifier, like, item, group, tags)
+    identifier = names.instance(number)
+    if number == 1 and options.writer_identifier is not None:
+        identifier = options.writer_identifier.lower()  # which the service makes of it
+    return instance_parameters(identifier, options.identifier, like, item, group, tags)
 
 
 def instance_parameters(
@@ -210,6 +225,15 @@ def instance_parameters(
         "Tags": ansible_dict_to_boto3_tag_list(tags),
     }
     return {name: value for name, value in parameters.items() if value is not None}
+
+
+def require_identifier(identifier: str, option: str) -> None:
+    """Raise :class:`BlueGreenError` unless it is fit for an instance or a snapshot (Amazon RDS API, CreateDBInstance)."""
+    if len(identifier) > 63 or not _IDENTIFIER.fullmatch(identifier):
+        raise BlueGreenError(
+            f"{option} must be 1 to 63 letters, digits and hyphens, begin with a letter, and neither end with a hyphen nor hold two "
+            f"in a row, but is {identifier!r}: choose another one."
+        )
 
 
 def require_instance_options(instances: Any) -> None:

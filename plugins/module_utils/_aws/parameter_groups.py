@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
 from .api import Api
+from .mysql_parameters import named_as_in
 from .ownership import is_ours, ownership_tags
 
 _BATCH = 20  # parameters in one call (Amazon RDS API, ModifyDBClusterParameterGroup)
@@ -79,13 +80,21 @@ class Carried:
 
 @dataclass(frozen=True)
 class Wish:
-    """A group as it should be: its values by parameter name, and each parameter's apply type (static or dynamic)."""
+    """A group as it should be: its values by parameter name, and each parameter's apply type (static or dynamic).
+
+    ``named``: the user's own, which is there and only filled.
+    """
 
     kind: Kind
     name: str
     family: str
     values: Mapping[str, str]
     apply_types: Mapping[str, str]
+    named: bool = False
+
+
+Adapt = Callable[[Mapping[str, str], Mapping[str, Mapping[str, Any]]], Mapping[str, str]]
+"""What is carried over and the family's parameters in, the values to set out."""
 
 
 def read_group(api: Api, kind: Kind, name: str) -> Group | None:
@@ -113,6 +122,12 @@ def user_values(api: Api, group: Group) -> dict[str, str]:
     return {item["ParameterName"]: item["ParameterValue"] for item in items if item.get("ParameterValue") is not None}
 
 
+def group_values(api: Api, group: Group) -> dict[str, str]:
+    """Every parameter that has a value in the group, whoever set it."""
+    items = api.pages(f"describe_{group.kind.noun}s", "Parameters", **{f"{group.kind.key}Name": group.name})
+    return {item["ParameterName"]: item["ParameterValue"] for item in items if item.get("ParameterValue") is not None}
+
+
 def family_parameters(api: Api, kind: Kind, family: str) -> dict[str, Mapping[str, Any]]:
     """Every parameter of a family by name, in the shape of the API (``ApplyType``, ``IsModifiable``)."""
     items = api.pages(kind.defaults, "EngineDefaults.Parameters", DBParameterGroupFamily=family)
@@ -126,11 +141,17 @@ def carry_over(values: Mapping[str, str], family: Mapping[str, Mapping[str, Any]
 
 
 def wish_for(
-    api: Api, kind: Kind, names: Names, family: str, origin: Group, overrides: Mapping[str, Any] | None = None
+    api: Api,
+    kind: Kind,
+    names: Names,
+    family: str,
+    origin: Group,
+    overrides: Mapping[str, Any] | None = None,
+    adapt: Adapt = lambda carried, known: carried,
 ) -> tuple[Wish, tuple[str, ...]]:
     """The deployment's group in ``family`` with what is set in ``origin``, ``overrides`` winning; and what was dropped.
 
-    Raises :class:`BlueGreenError` when an override cannot be set in the family.
+    ``adapt`` says what becomes of the values that are carried over. Raises :class:`BlueGreenError` when an override cannot be set in the family.
     """
     known = family_parameters(api, kind, family)
     wanted = {name: _text(value) for name, value in (overrides or {}).items()}
@@ -140,8 +161,8 @@ def wish_for(
             f"The parameters {', '.join(refused)} should be set for green, but the family {family} has no such parameter "
             "that can be set: correct parameter_overrides."
         )
-    carried = carry_over(user_values(api, origin), known)
-    values = {**carried.values, **wanted}
+    carried = carry_over(named_as_in(user_values(api, origin), known), known)
+    values = {**adapt(carried.values, known), **wanted}
     apply_types = {name: str(known[name].get("ApplyType", "static")) for name in values}
     return Wish(kind, kind.name_in(names, family), family, values, apply_types), carried.dropped
 
@@ -158,7 +179,7 @@ def ensure_group(api: Api, wish: Wish, deployment_id: str, journal: Journal) -> 
         journal.act(
             f"create {wish.kind.label} {wish.name} in family {wish.family}", lambda: _create(api, wish, deployment_id)
         )
-    else:
+    elif not wish.named:
         _require_ours(api, group, wish.family, deployment_id)
     missing = unset(wish, user_values(api, group) if group else {})
     every = sorted(missing)

@@ -7,8 +7,8 @@
 """Every IAM action that the collection needs, in one table: on which resources, and for which phase. Pure.
 
 The README's policy is tested against :func:`policy`, the operations that the code calls against the table, and
-``bg_readiness`` simulates it. The resources of each action are those of AWS's *Actions, resources, and condition keys for
-Amazon RDS*. To extend it, add a line to ``NEEDS``, a resource when there is a new one, and its value to the scopes.
+``bg_readiness`` simulates it. The resources of each action are those of AWS's *Actions, resources, and condition keys* for
+Amazon RDS and Amazon CloudWatch. To extend it, add a line to ``NEEDS``, a resource when there is a new one, and its value to the scopes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Phase = Literal["readiness", "read", "create", "cleanup"]
 ``cleanup``: deleting green and what was made for it."""
 
 Scope = Mapping[str, tuple[str, ...]]
-"""The values of each placeholder of the resources; with none, what needs the placeholder is not needed."""
+"""The values of each placeholder of the resources; without any, what needs the placeholder is not needed."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Resource:
     def arns(self, scope: Scope) -> tuple[str, ...]:
         """The ARNs in a scope."""
         names = list(dict.fromkeys(re.findall(r"{(\w+)}", self.arn)))
-        values = itertools.product(*(scope[name] for name in names))
+        values = itertools.product(*(scope.get(name, ()) for name in names))
         return tuple(self.arn.format(**dict(zip(names, chosen, strict=True))) for chosen in values)
 
 
@@ -76,6 +76,14 @@ FAR_INSTANCE = Resource("GreenInOtherRegions", "{far}:db:{made}")
 FAR_CLUSTER_GROUP = Resource("GreenInOtherRegions", "{far}:cluster-pg:{made}")
 FAR_GROUP = Resource("GreenInOtherRegions", "{far}:pg:{made}")
 FAR_SNAPSHOT = Resource("GreenInOtherRegions", "{far}:cluster-snapshot:{made}")
+# When a snapshot of blue is to be taken first.
+SNAPSHOT_SOURCE = Resource("SnapshotBlue", "{rds}:cluster:{snapshot_source}")
+SNAPSHOT = Resource("SnapshotBlue", "{rds}:cluster-snapshot:{snapshot}")
+# When the deployment has a dashboard and an alarm; a dashboard's ARN names no Region. Which ones are the deployment's
+# is in their bodies, and ListDashboards knows no resource.
+DASHBOARDS = Resource("LookForDashboards", "{dashboards}")
+DASHBOARD = Resource("Watch", "{cloudwatch}:dashboard/{dashboard}")
+ALARM = Resource("Watch", "{regional_cloudwatch}:alarm:{alarm}")
 # Only when blue has them; not part of the policy, which the README says in words.
 ROLE = Resource("", "{role}")
 KEY = Resource("", "{key}")
@@ -140,6 +148,7 @@ NEEDS: tuple[Need, ...] = (
             GREEN_INSTANCE,
             GREEN_CLUSTER_GROUP,
             GREEN_GROUP,
+            SNAPSHOT,
             GLOBAL,
             FAR,
             FAR_INSTANCE,
@@ -164,6 +173,14 @@ NEEDS: tuple[Need, ...] = (
     Need("create", "iam:PassRole", (ROLE,)),
     Need("create", "kms:CreateGrant", (KEY,), certain=False),  # the key's own policy may allow it
     Need("create", "kms:DescribeKey", (KEY,), certain=False),
+    Need("create", "rds:CreateDBClusterSnapshot", (SNAPSHOT_SOURCE, SNAPSHOT)),
+    Need("create", "cloudwatch:ListDashboards", (DASHBOARDS,)),
+    Need("create", "cloudwatch:GetDashboard", (DASHBOARDS,)),
+    Need("create", "cloudwatch:PutDashboard", (DASHBOARD,)),
+    Need("create", "cloudwatch:DescribeAlarms", (ALARM,)),
+    Need("create", "cloudwatch:PutMetricAlarm", (ALARM,)),
+    Need("cleanup", "cloudwatch:DeleteAlarms", (ALARM,)),
+    Need("cleanup", "cloudwatch:DeleteDashboards", (DASHBOARD,)),
     # DeleteDBCluster with a final snapshot needs both (Amazon Aurora User Guide, deleting a DB cluster).
     Need("cleanup", "rds:CreateDBClusterSnapshot", (GREEN, GREEN_SNAPSHOT, FAR, FAR_SNAPSHOT)),
     Need("cleanup", "rds:DeleteDBCluster", (GREEN, GREEN_SNAPSHOT, FAR, FAR_SNAPSHOT)),

@@ -21,10 +21,10 @@ from .api import Api
 from .clusters import Cluster, read_cluster
 from .ownership import is_ours
 from .parameter_groups import CLUSTER, INSTANCE, Group, delete_group, groups_of
+from .snapshot import read_snapshot
 from .waiters import Waits, eventually, wait_gone
 
 _DELETING = "deleting"
-_NO_SNAPSHOT = ("DBClusterSnapshotNotFoundFault", "DBClusterSnapshotNotFound")
 _NO_INSTANCE = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
 _GROUP_BUSY = ("InvalidDBParameterGroupState", "InvalidDBParameterGroupStateFault")
 _INSTANCE_BUSY = ("InvalidDBInstanceState", "InvalidDBInstanceStateFault")
@@ -76,7 +76,7 @@ def require_removable(api: Api, names: Names, cluster: Cluster, removal: Removal
             f"The DB cluster {cluster.identifier} should be deleted, but is protected against deletion: set "
             "deletion_protection to false if it really is to go. Nothing was deleted."
         )
-    if removal.snapshot and cluster.status != _DELETING and _snapshot_exists(api, removal.snapshot):
+    if removal.snapshot and cluster.status != _DELETING and read_snapshot(api, removal.snapshot) is not None:
         raise BlueGreenError(
             f"A final snapshot {removal.snapshot} of {cluster.identifier} is wanted, but one of that name exists already: give "
             "another final_db_snapshot_identifier or set skip_final_snapshot to true. Nothing was deleted."
@@ -153,8 +153,3 @@ def _delete_group(api: Api, group: Group, waits: Waits) -> None:
     # The service goes on counting a cluster as a user of the group for a while after it is gone.
     wanted = f"the {group.kind.label} {group.name} to let itself be deleted"
     eventually(waits, lambda: delete_group(api, group), lambda: False, _GROUP_BUSY, wanted)
-
-
-def _snapshot_exists(api: Api, identifier: str) -> bool:
-    answer = api.find("describe_db_cluster_snapshots", _NO_SNAPSHOT, DBClusterSnapshotIdentifier=identifier)
-    return bool((answer or {}).get("DBClusterSnapshots"))

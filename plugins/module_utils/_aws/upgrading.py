@@ -17,10 +17,11 @@ from typing import Any
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
-from . import tending
+from . import mysql_parameters, tending
 from .api import Api, ApiError
 from .clusters import Cluster, read_cluster, require_cluster
 from .events import Events, failure_reason, read_events
+from .green_groups import closed_wish, require_unshared
 from .parameter_groups import CLUSTER, INSTANCE, Group, Kind, ensure_group, require_group, wish_for
 from .upgrade import Hop, Versions, plan_upgrade, versions_of
 from .waiters import AVAILABLE, Waits, settled, states, wait_for, wait_settled
@@ -66,6 +67,7 @@ class _Run:
     journal: Journal
     origins: Mapping[Kind, Group]
     named: Mapping[Kind, Group]
+    is_mysql: bool
 
 
 def upgrade(api: Api, names: Names, target: Target, journal: Journal) -> Upgraded:
@@ -85,7 +87,12 @@ def upgrade(api: Api, names: Names, target: Target, journal: Journal) -> Upgrade
     hops = plan_upgrade(versions, cluster.version, target.version, target.allow_major)
     if hops and before is not None:
         _require_standalone(before, target.version)
-    run = _Run(api, names, target, journal, _origins(api, cluster), _named(api, target, versions))
+    origins, named = _origins(api, cluster), _named(api, target, versions)
+    is_mysql = cluster.engine == mysql_parameters.ENGINE
+    if is_mysql:
+        for group in named.values():
+            require_unshared(api, group, names.deployment_id)
+    run = _Run(api, names, target, journal, origins, named, is_mysql)
     warnings = list(_uneven(cluster, hops))
     placed: set[Kind] = set()
     for hop in hops:
@@ -177,6 +184,7 @@ def _groups(run: _Run, family: str, warnings: list[str]) -> dict[Kind, str]:
     for kind, origin in run.origins.items():
         named = run.named.get(kind)
         if named and named.family == family:
+            _close(run, named)
             groups[kind] = named.name
         elif not origin.is_default:
             wish, dropped = wish_for(run.api, kind, run.names, family, origin)
@@ -188,6 +196,13 @@ def _groups(run: _Run, family: str, warnings: list[str]) -> dict[Kind, str]:
                     f"that can be set: {', '.join(dropped)}."
                 )
     return groups
+
+
+def _close(run: _Run, named: Group) -> None:
+    """Have the group that the user named keep clients out of a MySQL green as the group does that green has."""
+    if named.kind is CLUSTER and run.is_mysql:
+        wish = closed_wish(run.api, named, run.origins[CLUSTER], run.names.deployment_id)
+        ensure_group(run.api, wish, run.names.deployment_id, run.journal)
 
 
 def _modify(api: Api, identifier: str, hop: Hop, groups: Mapping[Kind, str]) -> None:
@@ -255,6 +270,7 @@ def _arrive(run: _Run, cluster: Cluster, placed: set[Kind]) -> Cluster:
     """Give green the named groups that no hop brought, and reboot what waits for it."""
     waits, journal = run.target.waits, run.journal
     if CLUSTER in run.named and CLUSTER not in placed:
+        _close(run, run.named[CLUSTER])
         cluster = tending.ensure_attached(run.api, cluster, run.named[CLUSTER].name, waits, journal)
     if INSTANCE in run.named and INSTANCE not in placed:
         cluster = _attach_to_instances(run, cluster, run.named[INSTANCE].name)

@@ -353,3 +353,36 @@ def test_what_a_clone_does_not_get_is_said(blue: MakeCluster, fields: dict[str, 
     assert plan(blue()).differences == ()
     (sentence,) = plan(blue(**fields)).differences
     assert word in sentence
+
+
+@pytest.mark.parametrize("instances", ["mirror", [{}, {}]])
+def test_the_writer_may_have_a_name_of_the_users(blue: MakeCluster, instances: Any) -> None:
+    options = CloneOptions("shop-pg18", instances=instances, writer_identifier="Shop-Next")
+    made = plan_clone(blue(readers=1), NAMES, options, RESTORE).instances
+    assert [one["DBInstanceIdentifier"] for one in made] == ["shop-next", "shop-pg18-2"]
+
+
+def test_the_name_in_instances_is_the_nearer_one(blue: MakeCluster) -> None:
+    options = CloneOptions("shop-pg18", instances=[{"db_instance_identifier": "mine"}], writer_identifier="other")
+    assert [one["DBInstanceIdentifier"] for one in plan_clone(blue(), NAMES, options, RESTORE).instances] == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["a", "A-1", "a" * 63, "testprod1"])
+def test_an_identifier_that_follows_the_rules_is_taken(name: str) -> None:
+    clone.require_identifier(name, "writer_db_instance_identifier")
+
+
+@pytest.mark.parametrize("name", ["", "1a", "-a", "a-", "a--b", "a_b", "ä", "a" * 64, "a\n"])
+def test_an_identifier_that_does_not_is_refused_with_the_rules(name: str) -> None:
+    with pytest.raises(
+        BlueGreenError, match="writer_db_instance_identifier must be 1 to 63 letters, digits and hyphens"
+    ):
+        clone.require_identifier(name, "writer_db_instance_identifier")
+
+
+def test_green_may_have_security_groups_and_subnets_of_its_own(blue: MakeCluster) -> None:
+    groups = [{"VpcSecurityGroupId": "sg-blue", "Status": "active"}]
+    source = blue(VpcSecurityGroups=groups, DBSubnetGroup="blues")
+    options = CloneOptions("shop-pg18", security_groups=["sg-2", "sg-1"], subnet_group="greens")
+    restore = plan_clone(source, NAMES, options, RESTORE | {"VpcSecurityGroupIds"}).restore
+    assert (restore["VpcSecurityGroupIds"], restore["DBSubnetGroupName"]) == (["sg-1", "sg-2"], "greens")

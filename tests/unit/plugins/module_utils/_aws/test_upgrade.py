@@ -143,3 +143,27 @@ def test_every_path_is_valid_and_none_is_shorter(edges: set[tuple[int, int]], st
     assert hops[-1] == end
     assert all(step in edges for step in itertools.pairwise((start, *hops)))
     assert not lengths or len(hops) == min(lengths)
+
+
+AURORA_MYSQL = {
+    "5.7.mysql_aurora.2.11.6": {"8.0.mysql_aurora.3.05.2": True, "8.0.mysql_aurora.3.10.0": True},
+    "8.0.mysql_aurora.3.05.2": {"8.0.mysql_aurora.3.10.0": False},
+    "8.0.mysql_aurora.3.10.0": {"8.4.mysql_aurora.8.4.7": True, "8.4.mysql_aurora.8.4.8": True},
+    "8.4.mysql_aurora.8.4.7": {"8.4.mysql_aurora.8.4.8": False},
+    "8.4.mysql_aurora.8.4.8": {},
+}
+
+
+def test_aurora_mysql_versions_sort_by_age() -> None:
+    shuffled = sorted(AURORA_MYSQL, key=lambda name: name[::-1])
+    assert sorted(shuffled, key=version_key) == list(AURORA_MYSQL)
+
+
+def test_aurora_mysql_goes_through_each_major_version() -> None:
+    found = plan_upgrade(versions(AURORA_MYSQL), "5.7.mysql_aurora.2.11.6", "8.4.mysql_aurora.8.4.8", allow_major=True)
+    assert [hop.version for hop in found] == ["8.0.mysql_aurora.3.10.0", "8.4.mysql_aurora.8.4.8"]
+
+
+def test_an_older_aurora_mysql_is_told_from_one_that_cannot_be_reached() -> None:
+    with pytest.raises(BlueGreenError, match=r"3\.05\.2 is older, and an upgrade never goes back"):
+        plan_upgrade(versions(AURORA_MYSQL), "8.0.mysql_aurora.3.10.0", "8.0.mysql_aurora.3.05.2", allow_major=True)
