@@ -19,7 +19,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._aws import gate_per
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-# The deployment of examples/shop.yml, and what the one of examples/shop_global.yml needs besides.
+# The deployment of examples/shop.yml, what the one of examples/shop_global.yml needs besides, and a snapshot and a dashboard.
 SHOP = {
     "rds": ("arn:aws:rds:eu-central-1:123456789012",),
     "identity": ("arn:aws:iam::123456789012:role/deployer",),
@@ -37,30 +37,41 @@ SHOP = {
     "global_cluster": ("shop-pg18-global",),
     "primary": ("shop-pg18",),
     "far": ("arn:aws:rds:eu-west-1:123456789012",),
+    "snapshot_source": ("shop",),
+    "snapshot": ("shop-before-*",),
+    "dashboards": ("*",),
+    "dashboard": ("Aurora-*-Replication-Lag-eu-central-1-shop-pg18-*",),
+    "cloudwatch": ("arn:aws:cloudwatch::123456789012",),
+    "regional_cloudwatch": ("arn:aws:cloudwatch:eu-central-1:123456789012",),
+    "alarm": ("shop-pg18-replication-lag",),
 }
 LISTED = {need.action for need in permissions.NEEDS}
-# DeleteDBCluster with a final snapshot needs it too (Amazon Aurora User Guide, deleting a DB cluster).
-IMPLIED = {"rds:CreateDBClusterSnapshot"}
 # Parameter groups come in two kinds, and the code names the operations by kind.
 KINDS = ("db_cluster_parameter", "db_parameter")
 
 
-def called_actions() -> set[str]:
-    """Every RDS operation that the collection's code names, as an IAM action."""
-    operations = {xform_name(name): name for name in get_session().get_service_model("rds").operation_names}
+def called_actions(service: str = "rds") -> set[str]:
+    """Every operation of the service that the collection's code names, as an IAM action."""
+    operations = {xform_name(name): name for name in get_session().get_service_model(service).operation_names}
     called: set[str] = set()
     for path in [*ROOT.glob("plugins/module_utils/**/*.py"), *ROOT.glob("plugins/modules/*.py")]:
         text = path.read_text(encoding="utf-8")
         called |= set(re.findall(r'"([a-z_]+)"', text)) & set(operations)
         for before, after in re.findall(r'f"([a-z]+_)\{[\w.]*noun\}([a-z_]*)"', text):
             called |= {f"{before}{kind}{after}" for kind in KINDS} & set(operations)
-    return {f"rds:{operations[name]}" for name in called}
+    return {f"{service}:{operations[name]}" for name in called}
 
 
 def test_the_table_of_permissions_holds_what_the_modules_call_and_nothing_else() -> None:
     listed = {need.action for need in permissions.NEEDS if need.action.startswith("rds:")}
     gates = {action for action in gate_actions() if action.startswith("rds:")}
-    assert (listed | gates) - IMPLIED == called_actions()
+    assert listed | gates == called_actions()
+
+
+def test_the_table_of_permissions_holds_what_the_dashboard_calls_and_nothing_else() -> None:
+    listed = {need.action for need in permissions.NEEDS if need.action.startswith("cloudwatch:")}
+    # RDS has an operation of the same name, which is the one that is called.
+    assert listed == called_actions("cloudwatch") - {"cloudwatch:ListTagsForResource"}
 
 
 def gate_actions() -> set[str]:
@@ -98,10 +109,13 @@ def test_every_module_is_listed() -> None:
     assert listed == {path.stem for path in ROOT.glob("plugins/modules/[a-z]*.py")}
 
 
-@pytest.mark.parametrize("name", ["shop.yml", "shop_global.yml"])
-def test_the_example_variables_are_options_of_the_role(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [("shop.yml", "aurora_postgresql"), ("shop_global.yml", "aurora_postgresql"), ("shop_mysql.yml", "aurora_mysql")],
+)
+def test_the_example_variables_are_options_of_the_role(name: str, role: str) -> None:
     example = yaml.safe_load((ROOT / "examples" / name).read_text(encoding="utf-8"))
-    spec = yaml.safe_load((ROOT / "roles/aurora_postgresql/meta/argument_specs.yml").read_text(encoding="utf-8"))
+    spec = yaml.safe_load((ROOT / f"roles/{role}/meta/argument_specs.yml").read_text(encoding="utf-8"))
     assert set(example) <= set(spec["argument_specs"]["main"]["options"])
 
 
