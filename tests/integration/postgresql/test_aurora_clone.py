@@ -26,8 +26,9 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._aws.waiters import 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
-from tests.integration.conftest import ROOT, ModuleFailed, RunModule
+from tests.integration.conftest import ModuleFailed, RunModule
 from tests.integration.postgresql.mortal import run_until_it_lives
+from tests.integration.runner import ROOT, Runner
 from tests.lab.lab import Blue, Lab
 from tests.lab.tools import wait_until
 
@@ -334,17 +335,17 @@ def test_only_what_waits_for_a_reboot_is_rebooted(lab: Lab, fresh: Result, run_m
 
 
 def test_killed_after_every_change_it_is_continued_and_removed(
-    lab: Lab, shop: Blue, fresh: Result, run_module: RunModule
+    lab: Lab, shop: Blue, fresh: Result, run_module: RunModule, runner: Runner
 ) -> None:
     fresh["parameter_overrides"] = {"max_replication_slots": 33}
     fresh["instances"] = [{}, {}]
     name = fresh["deployment_id"]
-    assert run_until_it_lives(lab, MODULE, **fresh) == 6  # group, values, clone, settings, two instances
+    assert run_until_it_lives(lab, runner, MODULE, **fresh) == 6  # group, values, clone, settings, two instances
     assert len(instances(lab, name)) == 2
     assert cluster(lab, name)["PreferredMaintenanceWindow"] == "wed:03:15-wed:03:45"
     assert show(lab, shop, cluster(lab, name)["Endpoint"], "max_replication_slots") == "33"
     gone = {"deployment_id": name, "state": "absent", **QUICK}
-    assert run_until_it_lives(lab, MODULE, **gone) == 4  # two instances, cluster, group
+    assert run_until_it_lives(lab, runner, MODULE, **gone) == 4  # two instances, cluster, group
     assert name not in clusters(lab)
     assert run_module(MODULE, **gone)["changed"] is False
 

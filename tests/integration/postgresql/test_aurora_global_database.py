@@ -27,6 +27,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from tests.integration.conftest import ModuleFailed, RunModule
 from tests.integration.postgresql.mortal import run_until_it_lives
+from tests.integration.runner import Runner
 from tests.lab.lab import Blue, Lab
 
 MODULE = "aurora_global_database"
@@ -79,7 +80,7 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def made(lab: Lab, shop: Blue, options: Result, run_module: RunModule) -> Iterator[Made]:
+def made(lab: Lab, shop: Blue, options: Result, run_module: RunModule, runner: Runner) -> Iterator[Made]:
     """Green as a global database; every run that made it died after its first change."""
     planned = plan(lab, shop)
     run_module("aurora_clone", deployment_id=GREEN, source_db_cluster_identifier=shop.cluster, **QUICK)
@@ -88,7 +89,7 @@ def made(lab: Lab, shop: Blue, options: Result, run_module: RunModule) -> Iterat
     before = everywhere(lab)
     predicted = run_module(MODULE, check=True, diff=True, **options)
     untouched = everywhere(lab) == before
-    deaths = run_until_it_lives(lab, MODULE, **options)
+    deaths = run_until_it_lives(lab, runner, MODULE, **options)
     yield Made(planned, refused, predicted, untouched, deaths, run_module(MODULE, diff=True, **options))
     lab.faults.clear()
     if GREEN in cluster_names(lab):
@@ -377,7 +378,7 @@ def test_lost_answers_are_not_a_second_global_database(lab: Lab, shop: Blue, run
 
 
 def test_write_forwarding_moves_with_the_traffic_and_back(
-    lab: Lab, shop: Blue, made: Made, run_module: RunModule
+    lab: Lab, shop: Blue, made: Made, run_module: RunModule, runner: Runner
 ) -> None:
     blue, green = shop.secondaries[READING], f"{GREEN}-{READING}"
     rds(lab, READING).modify_db_cluster(DBClusterIdentifier=blue, EnableGlobalWriteForwarding=True)
@@ -391,7 +392,7 @@ def test_write_forwarding_moves_with_the_traffic_and_back(
     assert f"--region {READING} --db-cluster-identifier {blue} --no-enable-global-write-forwarding" in sentence
     assert forwarding(lab, blue) == "enabled"
 
-    assert run_until_it_lives(lab, MODULE, **off, write_forwarding="disable") == 2
+    assert run_until_it_lives(lab, runner, MODULE, **off, write_forwarding="disable") == 2
     assert (forwarding(lab, blue), forwarding(lab, green)) == ("disabled", "disabled")
     done = run_module(MODULE, **ask, state="write_forwarding_on", side="green")
     assert done["actions"][0] == f"turn on write forwarding of {green} in {READING}"
@@ -410,14 +411,14 @@ def test_absent_wants_to_know_that_blue_serves_and_that_protection_may_go(lab: L
 
 
 def test_absent_is_continued_when_killed_and_leaves_green_and_blue(
-    lab: Lab, shop: Blue, made: Made, options: Result
+    lab: Lab, shop: Blue, made: Made, options: Result, runner: Runner
 ) -> None:
     gone = {**options, "state": "absent", "serving": "blue", "deletion_protection": False}
     request = Dissolution(f"{GREEN}-global", GREEN, shop.cluster, (), f"{GREEN}-final", True, True, Waits(60, 0.1))
     before, journal = everywhere(lab), Journal(check_mode=True)
     dissolve(regions_of(lab), Names.of(GREEN), request, journal)
     assert everywhere(lab) == before
-    deaths = run_until_it_lives(lab, MODULE, **gone)
+    deaths = run_until_it_lives(lab, runner, MODULE, **gone)
     assert deaths == len(journal.actions)
     after = everywhere(lab)
     del before["worlds"][f"{GREEN}-global"]

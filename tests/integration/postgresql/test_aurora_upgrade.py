@@ -15,6 +15,7 @@ import pytest
 
 from tests.integration.conftest import ModuleFailed, RunModule
 from tests.integration.postgresql.mortal import run_until_it_lives
+from tests.integration.runner import Runner
 from tests.lab.lab import Blue, Lab
 
 MODULE = "aurora_upgrade"
@@ -73,13 +74,13 @@ class Upgraded:
 
 
 @pytest.fixture(scope="module")
-def upgraded(lab: Lab, shop: Blue, green: Result, run_module: RunModule) -> Upgraded:
+def upgraded(lab: Lab, shop: Blue, green: Result, run_module: RunModule, runner: Runner) -> Upgraded:
     """Green's way: refused because of the slot, then killed after every change, then finished."""
     with pytest.raises(ModuleFailed) as caught:
         run_module(MODULE, **TO_18)
     sql(lab, shop, green["endpoint"], "SELECT pg_drop_replication_slot('carried')")
     predicted = run_module(MODULE, check=True, diff=True, **TO_18)
-    deaths = run_until_it_lives(lab, MODULE, **TO_18)
+    deaths = run_until_it_lives(lab, runner, MODULE, **TO_18)
     return Upgraded(caught.value.result, predicted, deaths, run_module(MODULE, diff=True, **TO_18))
 
 

@@ -318,7 +318,9 @@ def test_a_run_that_dies_while_it_drops_the_subscription_applies_nothing_twice(
         patch.setattr(f"{subscription.__name__}.execute", dies_after_drop)
         switch_here(home)
     assert acknowledged
-    time.sleep(6)  # a subscription that goes on is started again within wal_retrieve_retry_interval, 5 s
+    with closing(connect(home.green)) as conn:
+        pause = value(conn, "SELECT setting::int FROM pg_settings WHERE name = 'wal_retrieve_retry_interval'")
+    time.sleep(5 * pause / 1000)  # a subscription that goes on is started again within that
     run_module("bg_switchover", **home.options())
     with closing(connect(home.green.at("shop"))) as conn:
         assert value(conn, "SELECT count(*) - count(DISTINCT note) FROM twice") == 0

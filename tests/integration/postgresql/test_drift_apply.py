@@ -16,9 +16,10 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint impor
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.verification import Options
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.guardrails import move_checks
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.schema_catalog import digests
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Options, verify
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import verify
 from tests.integration.postgresql.conftest import Pair, Servers, everything, replicated, run, step
 from tests.integration.postgresql.test_drift_guard import ON_BLUE, SHOP, schema
 from tests.integration.postgresql.test_pg_logical_subscription import Killed

@@ -20,6 +20,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint impor
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError, WaitTimeout
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.verification import Options
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import control_record, subscription
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import (
     connect,
@@ -28,7 +29,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connecti
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.guardrails import switchover_checks
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.status import deployment_status, observe
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Options, verify
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import verify
 from tests.integration.conftest import ModuleFailed, RunModule
 from tests.integration.postgresql.conftest import (
     NEWER,

@@ -12,7 +12,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from tests.scene import DEPLOYMENT, TARGET_VERSION, Scene, fingerprint, opened
 SEED = 7
 LOUD = ("-vvvv",)
 CHECK = ("--check", *LOUD)
+_YOUNG = 25  # looks, half a second
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -160,22 +161,27 @@ def replication_passwords(scene: Scene) -> set[str]:
 
 @contextmanager
 def watched_command_lines(lab: Lab, seen: set[bytes]) -> Iterator[None]:
-    """Add every command line of what runs on ``lab`` to ``seen``, as `ps` would show it, fifty times a second.
+    """Add every command line of what runs on ``lab`` to ``seen``, as `ps` would show it.
 
-    A process is left out only when its environment shows that it belongs to somebody else on this machine.
+    A process is looked at fifty times a second while it is young, and twice a second after that. It is left out only when
+    its environment shows that it belongs to somebody else on this machine.
     """
     mine = f"BLUEGREEN_LAB_STATE={lab.state}".encode()
     done = threading.Event()
 
     def watch() -> None:
+        looks: dict[Path, int] = {}
         while not done.wait(0.02):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    around = path.with_name("environ").read_bytes()
-                    if not around or mine in around.split(b"\0"):
-                        seen.add(path.read_bytes())
-                except (FileNotFoundError, ProcessLookupError, PermissionError):
-                    continue  # ended meanwhile, or another user's
+            looks = {pid: looks.get(pid, -1) + 1 for pid in Path("/proc").glob("[0-9]*")}
+            for pid, number in looks.items():
+                if number < _YOUNG or number % _YOUNG == 0:
+                    look(pid)
+
+    def look(pid: Path) -> None:
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):  # ended meanwhile, or another user's
+            around = (pid / "environ").read_bytes()
+            if not around or mine in around.split(b"\0"):
+                seen.add((pid / "cmdline").read_bytes())
 
     thread = threading.Thread(target=watch)
     thread.start()

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import ROOT
+from tests.integration.runner import ROOT
 from tests.lab.lab import Blue, Lab
 from tests.lab.postgresql import binaries
 from tests.playbook import Finished, Playbook

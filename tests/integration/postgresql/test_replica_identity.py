@@ -16,12 +16,13 @@ import pytest
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.verification import Options
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import (
     connect,
     execute,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.guardrails import Intent, create_checks
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import Options, verify
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.verify import verify
 from tests.integration.conftest import ModuleFailed, RunModule
 from tests.integration.postgresql.conftest import Servers, everything, hold, login, run, step
 

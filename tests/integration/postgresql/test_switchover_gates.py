@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import connect, rows
-from tests.integration.conftest import ROOT, RUNNER, ModuleFailed, RunModule
+from tests.integration.conftest import ModuleFailed, RunModule
 from tests.integration.postgresql.test_bg_switchover import (
     DEPLOYMENT,
     Pair,
@@ -31,6 +30,7 @@ from tests.integration.postgresql.test_bg_switchover import (
     insert,
     pair,
 )
+from tests.integration.runner import Runner
 from tests.lab.gate_haproxy import HAProxy
 from tests.lab.lab import Lab
 from tests.lab.resolver import Resolver
@@ -349,23 +349,16 @@ def test_a_denied_call_is_the_one_thing_left_to_do_and_a_second_run_does_just_th
     assert_serves(at_blue.pair, "green")
 
 
-def test_a_run_killed_between_two_gates_is_completed_by_the_next(at_blue: Aws, run_module: RunModule) -> None:
+def test_a_run_killed_between_two_gates_is_completed_by_the_next(
+    at_blue: Aws, runner: Runner, run_module: RunModule
+) -> None:
     options = at_blue.pair.options(gates=[at_blue.gates()[2], at_blue.gates()[4]])
     at_blue.lab.faults.throttle("PutSecretValue", 1000)
-    with subprocess.Popen(
-        [sys.executable, "-c", RUNNER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, **at_blue.lab.env},
-    ) as process:
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(["bg_switchover", options]))
-        process.stdin.close()
-        green = at_blue.host("green")
-        wait_until(lambda: green in at_blue.parameter(URL_PARAMETER)["Value"], 60, "the parameter to lead to green")
-        process.kill()
+    run = runner.start("bg_switchover", options, {**os.environ, **at_blue.lab.env})
+    green = at_blue.host("green")
+    wait_until(lambda: green in at_blue.parameter(URL_PARAMETER)["Value"], 60, "the parameter to lead to green")
+    run.kill()
+    assert run.wait().code == -signal.SIGKILL
     assert at_blue.secret()["host"] == at_blue.host("blue")
     at_blue.lab.faults.clear()
     result = run_module("bg_switchover", **options)
