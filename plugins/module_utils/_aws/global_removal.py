@@ -30,6 +30,7 @@ from .removal import Removal
 from .waiters import Waits, eventually, wait_for, wait_settled
 
 _GLOBAL_BUSY = ("InvalidGlobalClusterStateFault", "InvalidDBClusterStateFault")
+_DELETING = "deleting"
 _NOT_A_MEMBER = (*NO_GLOBAL, "DBClusterNotFoundFault")
 
 
@@ -195,6 +196,9 @@ def _remove_global(
     home: Api = regions.home_api
     if green is not None and not _detach(regions, regions.home, request, journal, green):
         return
+    if ours.status == _DELETING:
+        _wait_until_gone(home, request)  # a run that was killed has asked for it
+        return
     if ours.description.get("DeletionProtection"):
         journal.act(
             f"lift the deletion protection of the global cluster {ours.identifier}",
@@ -206,16 +210,22 @@ def _remove_global(
 
 
 def _delete_global(api: Api, request: Dissolution) -> None:
-    identifier, waits = request.identifier, request.waits
+    identifier = request.identifier
 
     def delete() -> None:
         api.find("delete_global_cluster", NO_GLOBAL, GlobalClusterIdentifier=identifier)
 
     def going() -> bool:
         found = read_global(api, identifier)
-        return found is None or found.status == "deleting"
+        return found is None or found.status == _DELETING
 
-    eventually(waits, delete, going, _GLOBAL_BUSY, f"the global cluster {identifier} to let itself be deleted")
-    if waits.wait:
-        wanted = f"the global cluster {identifier} to be deleted"
-        wait_for(waits, lambda: read_global(api, identifier), lambda found: found is None, wanted, states)
+    eventually(request.waits, delete, going, _GLOBAL_BUSY, f"the global cluster {identifier} to let itself be deleted")
+    _wait_until_gone(api, request)
+
+
+def _wait_until_gone(api: Api, request: Dissolution) -> None:
+    if request.waits.wait:
+        wanted = f"the global cluster {request.identifier} to be deleted"
+        wait_for(
+            request.waits, lambda: read_global(api, request.identifier), lambda found: found is None, wanted, states
+        )

@@ -30,7 +30,9 @@ Chunks = dict[int, tuple[int, int]]
 
 MAX_DIFFERENCES = 20
 ENOUGH = 1000  # differences of one table after which no more are looked for
-_CONFIRMATIONS = 3  # a row that toggles looks unmoved now and then
+# A row that toggles looks unmoved, and not as the target has it, in about one look of four. So many looks in a row prove a
+# difference, one in a million by mistake; when time is up a few must do.
+_CONFIRMATIONS, _AT_LEAST = 10, 3
 _KEYS_AT_ONCE = 10_000
 _MAX_NAMED = 3
 
@@ -189,7 +191,8 @@ def _settle(
         again = looks.source(keys)
         still = {key for key in keys if before.get(key) == again.get(key)}
         suspected = {key: suspected.get(key, 0) + 1 for key in still}
-        for key in [key for key, times in suspected.items() if times >= _CONFIRMATIONS]:
+        enough = _AT_LEAST if deadline.passed else _CONFIRMATIONS
+        for key in [key for key, times in suspected.items() if times >= enough]:
             found.different[key] = (again.get(key), there.get(key))
         keys = [key for key in keys if key not in found.different]
         if deadline.passed:

@@ -7,13 +7,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -25,6 +23,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint impor
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.waiting import Deadline
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import subscription
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connection import (
     connect,
@@ -32,14 +31,16 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connecti
     rows,
     value,
 )
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.side import SequencePolicy
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.side import PostgreSQLSide, SequencePolicy
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.side import pair as sides
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates import Gates
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.run import Limits, Move
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.timeline import Timeline
 from tests.integration.conftest import ModuleFailed, RunModule
+from tests.integration.runner import Runner
 from tests.lab.lab import Blue, Lab
 
+StartModule = Callable[..., None]
 DEPLOYMENT = "switch-test"
 APP = ("shop_app_t", "an-application-password-1")
 SCHEMA = """
@@ -132,6 +133,21 @@ def pair(lab: Lab, run_module: RunModule, request: pytest.FixtureRequest) -> Ite
     yield Pair(blue, green, name)
     lab.delete(DEPLOYMENT)
     lab.delete(name)
+
+
+@pytest.fixture
+def start(pair: Pair, lab: Lab, runner: Runner) -> StartModule:
+    """Return what runs the switchover with a function of this file called in its process first."""
+
+    def run(before: Callable[[], None], **options: Any) -> None:
+        ended = runner.start(
+            "bg_switchover", pair.options(**options), {**os.environ, **lab.env}, f"{__name__}:{before.__name__}"
+        ).wait()
+        result = ended.result("bg_switchover")
+        if ended.code:
+            raise ModuleFailed(result)
+
+    return run
 
 
 @pytest.fixture
@@ -231,9 +247,9 @@ def test_sequences_go_on_where_they_were(home: Pair, run_module: RunModule, mode
     assert after["small"] == (32000, True), "so near its bound it is carried exactly"
 
 
-def test_a_session_that_writes_through_the_fence_gives_the_writes_back(pair: Pair, run_module: RunModule) -> None:
-    with rogue(pair.blue), pytest.raises(ModuleFailed, match="blue serves, nothing is lost") as failed:
-        run_module("bg_switchover", **pair.options(timeout=2))
+def test_a_session_that_writes_through_the_fence_gives_the_writes_back(pair: Pair, start: StartModule) -> None:
+    with pytest.raises(ModuleFailed, match=r"blue serves, nothing is lost.*a session that lifts") as failed:
+        start(with_a_rogue, timeout=5)
     assert failed.value.result["outcome"] == "refused"
     assert_serves(pair, "blue")
     assert_serves(pair, "blue")
@@ -252,14 +268,12 @@ def test_green_that_stops_applying_is_refused_before_the_window(pair: Pair, run_
     assert_serves(pair, "blue")
 
 
-def test_green_that_freezes_in_the_window_gives_the_writes_back_at_the_limit(pair: Pair, run_module: RunModule) -> None:
-    stopper = threading.Thread(target=freeze_at_the_fence, args=(pair,))
-    stopper.start()
+def test_green_that_freezes_in_the_window_gives_the_writes_back_at_the_limit(pair: Pair, start: StartModule) -> None:
     try:
         with pytest.raises(ModuleFailed, match="blue serves, nothing is lost"):
-            run_module("bg_switchover", **pair.options(timeout=1.5))
+            start(freezing_the_target, timeout=1.5)
     finally:
-        stopper.join()
+        go_on(servers_of(pair.green))
     assert_serves(pair, "blue")
 
 
@@ -369,45 +383,43 @@ def writer(endpoint: Endpoint, table: str = "orders") -> Iterator[list[str]]:
         thread.join()
 
 
-@contextmanager
-def rogue(endpoint: Endpoint) -> Iterator[None]:
-    """A client that lifts the read-only default for itself, and comes back whenever it is ended."""
-    stop = threading.Event()
+def with_a_rogue() -> None:
+    """Have a client of the source lift the read-only default for itself and write whenever this process waits for the target."""
+    wait = PostgreSQLSide._wait
+    clients: list[Connection] = []
 
-    def work() -> None:
-        while not stop.is_set():
-            with suppress(psycopg2.Error), closing(as_app(endpoint)) as conn, conn.cursor() as cursor:
-                cursor.execute("SET default_transaction_read_only = off")
-                while not stop.is_set():
-                    insert(conn, "rogue")
+    def waits(self: PostgreSQLSide, peer: PostgreSQLSide, tokens: dict[str, str], deadline: Deadline) -> None:
+        if not clients:
+            clients.append(as_app(self.endpoint))
+            execute(clients[0], "SET default_transaction_read_only = off")
+        insert(clients[0], "rogue")
+        wait(self, peer, tokens, deadline)
 
-    threads = [threading.Thread(target=work) for _one in range(2)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    PostgreSQLSide._wait = waits  # type: ignore[method-assign]
 
 
-def freeze_at_the_fence(pair: Pair) -> None:
-    """Stop green's server processes as soon as blue is fenced, and let them go on after 6 seconds."""
-    with closing(connect(pair.green)) as conn:
+def freezing_the_target() -> None:
+    """Have the server processes of the target stop as soon as this process has fenced the source, and go on 6 seconds later."""
+    drain = PostgreSQLSide.drain
+
+    def drains(self: PostgreSQLSide, peer: PostgreSQLSide, deadline: Deadline) -> None:
+        stopped = servers_of(peer.endpoint)
+        threading.Timer(6, go_on, [stopped]).start()
+        for process in stopped:
+            process.suspend()
+        drain(self, peer, deadline)
+
+    PostgreSQLSide.drain = drains  # type: ignore[method-assign]
+
+
+def go_on(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
+
+
+def servers_of(endpoint: Endpoint) -> list[psutil.Process]:
+    """The processes of a server but for its postmaster, which still answers when they are stopped."""
+    with closing(connect(endpoint)) as conn:
         postmaster = psutil.Process(value(conn, "SELECT pg_backend_pid()")).ppid()
-    children = Path(f"/proc/{postmaster}/task/{postmaster}/children")
-    with closing(connect(pair.blue)) as conn:
-        end = time.monotonic() + 20
-        while time.monotonic() < end and not value(
-            conn, "SELECT true FROM pg_db_role_setting WHERE 'default_transaction_read_only=on' = ANY (setconfig)"
-        ):
-            time.sleep(0.0005)
-    stopped = [int(pid) for pid in children.read_text().split()]
-    for pid in stopped:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
-    time.sleep(6)
-    for pid in stopped:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
+    return list(psutil.Process(postmaster).children())
