@@ -164,7 +164,9 @@ options:
         description: The port to O(gates[].green_host). Defaults to the one in O(green).
         type: int
   max_lag:
-    description: Seconds that a write may take from one side to the other for the switchover to begin.
+    description:
+      - Seconds that a write may take from one side to the other for the switchover to begin.
+      - If it takes more than 0.1 s, the target is given as long again to come closer before the window opens.
     type: float
     default: 5
   timeout:

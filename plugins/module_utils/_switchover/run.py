@@ -22,6 +22,8 @@ from .side import Side
 from .table import IN_WINDOW, Action, Observation, Step, after, decide, plan
 from .timeline import Timeline
 
+_SHORT = 0.1  # seconds; a target that is further behind is given some time to catch up before the window opens
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -172,8 +174,12 @@ class Move:
     def _prepare(self) -> None:
         self._require()
         lag = self._source.lag(self._target, self._limits.max_lag)
-        self._timeline.note(f"lag {lag:.3f} s")
         self._source.prepare(self._target)
+        patience = Deadline(self._limits.max_lag)
+        while lag > _SHORT and not patience.passed:  # clients wait for as long as the target is behind
+            self._timeline.note(f"lag {lag:.3f} s")
+            lag = self._source.lag(self._target, self._limits.max_lag)
+        self._timeline.note(f"lag {lag:.3f} s")
 
     def _open(self, window: Deadline) -> None:
         taken = self._target.take_over(self._source)
