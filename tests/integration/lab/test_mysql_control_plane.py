@@ -122,6 +122,16 @@ def test_a_clones_position_is_an_event_and_every_restart_adds_one_of_its_own(lab
     assert first == (file, at) != second
 
 
+def test_the_link_to_one_server_is_cut_and_healed_whatever_other_engines_there_are(lab: Lab, shop: Blue) -> None:
+    lab.faults.link(shop.host, "cut")
+    with pytest.raises(pymysql.MySQLError):
+        query(lab, shop, "SELECT 1")
+    lab.faults.link(shop.host, "none")
+    assert query(lab, shop, "SELECT 1") == [1]
+    with pytest.raises(ValueError, match=r"127\.0\.0\.77"):
+        lab.faults.link("127.0.0.77", "cut")
+
+
 def test_a_static_parameter_waits_for_the_reboot_and_read_only_does_not(lab: Lab, green: Blue) -> None:
     rds = lab.client("rds")
     assert query(lab, green, "SELECT @@gtid_mode") == ["OFF"]

@@ -127,16 +127,6 @@ def few_slots(shop: Shop) -> Iterator[None]:
         shop.set_parameters(True, max_replication_slots="20")
 
 
-@contextmanager
-def few_workers(shop: Shop) -> Iterator[None]:
-    """There are not enough workers to apply what is replicated, on blue and on the green that is cloned from it."""
-    shop.set_parameters(True, max_logical_replication_workers="0")
-    try:
-        yield
-    finally:
-        shop.set_parameters(True, max_logical_replication_workers="4")
-
-
 @dataclass(frozen=True)
 class Mistake:
     """One thing that is wrong, and the words that its message must have, all of them."""
@@ -150,7 +140,6 @@ MISTAKES = {
     "unknown cluster": Mistake(("nosuch",), {"aurora_postgresql_source_db_cluster_identifier": "nosuch"}),
     "green's identifier is taken": Mistake((f"Cluster with id = {DEPLOYMENT} already exists.",), breakage=green_taken),
     "version that cannot be reached": Mistake(("16.10", "18.4"), {"aurora_postgresql_engine_version": "16.10"}),
-    "version that does not exist": Mistake(("17.99", "18.4"), {"aurora_postgresql_engine_version": "17.99"}),
     "major upgrade not allowed": Mistake(
         ("allow_major_version_upgrade",), {"aurora_postgresql_allow_major_version_upgrade": False}
     ),
@@ -161,7 +150,6 @@ MISTAKES = {
     ),
     "table without replica identity": Mistake(("keyless", "replica identity"), breakage=no_replica_identity),
     "too few slots": Mistake(("max_replication_slots",), breakage=few_slots),
-    "too few workers": Mistake(("max_logical_replication_workers",), breakage=few_workers),
     "wrong password": Mistake(
         ("shop_admin", "password"),
         {"aurora_postgresql_admin": {"user": "shop_admin", "password": "Wr0ng/and-longEnough"}},

@@ -14,6 +14,7 @@ from tests.lab.control_plane.errors import ApiError
 from tests.lab.control_plane.failover import kill
 from tests.lab.control_plane.modify import apply_pending
 from tests.lab.control_plane.plane import ControlPlane
+from tests.lab.engine import EngineError
 
 Knob = Callable[..., Any]
 DEFAULT_REGION = "us-east-1"
@@ -95,9 +96,15 @@ class Knobs:
         kill(self._plane, records, found, restart)
 
     def _link(self, address: str, mode: str, scope: str = "all", delay: float = 0.0) -> None:
-        for engine in self._plane.engines.values():
-            if isinstance(engine, LinkFaults):
+        engines = [engine for engine in self._plane.engines.values() if isinstance(engine, LinkFaults)]
+        problems: list[str] = []
+        for engine in engines:  # one of them has the address
+            try:
                 engine.fault_link(address, mode, scope, delay)
+            except EngineError as exc:
+                problems.append(str(exc))
+        if len(problems) == len(engines):
+            raise ValueError("; ".join(problems))
 
     def _falsify_position(self, cluster: str, offset: int, region: str = DEFAULT_REGION) -> None:
         with self._plane.lock:

@@ -102,10 +102,11 @@ class LazyEngine:
             self._made.delete_volume(volume_id)
 
     def fault_link(self, address: str, mode: Any, scope: Any = "all", delay: float = 0.0) -> None:
-        """Break or heal the connections to an address, when the engine is there and can."""
+        """Break or heal the connections to an address; raises EngineError when no server of the engine has it."""
         fault = getattr(self._made, "fault_link", None)
-        if fault is not None:
-            fault(address, mode, scope, delay)
+        if fault is None:
+            raise EngineError(f"no server answers at {address}")
+        fault(address, mode, scope, delay)
 
     def falsify_position(self, volume_id: str, offset: int) -> None:
         """Let the next start of a volume's writer report a wrong position; raises EngineError when none reports any."""
