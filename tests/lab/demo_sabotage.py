@@ -142,7 +142,7 @@ MySQLSide._moved = lambda self, peer: False
 MySQLSide.drain = lambda self, peer, deadline: vars(self).update(_at=current(self._conn, self._dialect))
 """,
         # the replication into green ends some seconds after green has opened: what is later than that is lost
-        link_delay=12.0,
+        link_delay=7.0,
         variables={"max_lag": 40, "timeout": 60},
     ),
 }
