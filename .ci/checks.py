@@ -29,11 +29,22 @@ ANY_ADDRESS = re.compile(r"(?<![\d.])0\.0\.0\.[0](?![\d.])")
 SKIPPED_TEST = re.compile(r"pytest\.(mark\.)?(skip|skipif|xfail|importorskip)\b|unittest\.skip")
 
 # Who may import whom: a package imports its own rank's numbers below, never sideways or up.
-RANKS = {"modules": 4, "_doorway": 3, "_switchover": 2, "_aws": 1, "_mysql": 1, "_postgresql": 1, "_core": 0}
+RANKS = {
+    "modules": 4,
+    "_doorway": 3,
+    "_streams": 2,
+    "_switchover": 2,
+    "_aws": 1,
+    "_mysql": 1,
+    "_neptune": 1,
+    "_postgresql": 1,
+    "_core": 0,
+}
 FOREIGN = {
     "_core": ("boto3", "botocore", "psycopg2", "pymysql"),
     "_aws": ("psycopg2", "pymysql"),
     "_mysql": ("boto3", "botocore", "psycopg2"),
+    "_neptune": ("boto3", "botocore", "psycopg2", "pymysql"),
     "_postgresql": ("boto3", "botocore", "pymysql"),
     "_switchover": ("boto3", "botocore", "pymysql"),
 }
