@@ -4,7 +4,7 @@
 """A lab as its users see it: started and ended, its environment, clients, a seeded cluster, faults.
 
 with Lab.start() as lab:
-    blue = lab.seed_postgresql()  # or seed_mysql()
+    blue = lab.seed_postgresql()  # or seed_mysql(), seed_neptune()
     subprocess.run(["ansible-playbook", ...], env={**os.environ, **lab.env})
 """
 
@@ -31,13 +31,24 @@ import boto3
 from tests.lab import global_database
 from tests.lab.control_plane.credentials import ACCESS_KEY, SECRET_KEY
 from tests.lab.engine import EngineError
-from tests.lab.tools import BINARY_LOG, GTIDS, LOGICAL, MYSQL, POSTGRESQL, production_group, wait_until
+from tests.lab.tools import (
+    BINARY_LOG,
+    GTIDS,
+    LOGICAL,
+    MYSQL,
+    NEPTUNE,
+    POSTGRESQL,
+    STREAMS,
+    production_group,
+    wait_until,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "bluegreen-lab-"
 FACTS = "lab.json"
 REGION = "us-east-1"
 MYSQL_VERSION = "8.0.mysql_aurora.3.10.0"
+NEPTUNE_VERSION = "1.2.1.0"
 END_SECONDS = 30.0
 READY_SECONDS = 120.0
 KNOB_SECONDS = 60.0
@@ -58,6 +69,7 @@ class Blue:
     global_cluster: str | None = None
     secondaries: Mapping[str, str] = field(default_factory=dict)  # of the global cluster: Region -> cluster
     engine: str = POSTGRESQL
+    graph_type: str = ""  # propertygraph | rdf, of Neptune, which has no user, no password and no secret
 
 
 class Faults:
@@ -128,6 +140,22 @@ class Faults:
         For a clone: to be turned before its first instance is made.
         """
         self.turn("falsify_position", cluster=cluster, offset=offset, region=region)
+
+    def graph(self, instance: str, region: str = REGION, **knobs: Any) -> None:
+        """Turn knobs of a Neptune instance: those of `tests.lab.neptune.faults.Faults`, such as write_latency=0.02."""
+        self.turn("graph", instance=instance, region=region, **knobs)
+
+    def expire_stream(self, cluster: str, graph: str, commit: int, region: str = REGION) -> None:
+        """Let the events of a Neptune stream (propertygraph, rdf) up to this commit be older than its age limit."""
+        self.turn("expire_stream", cluster=cluster, graph=graph, commit=commit, region=region)
+
+    def lose_commit(self, cluster: str, graph: str, commit: int, region: str = REGION) -> None:
+        """Leave a commit out of what a Neptune stream shows."""
+        self.turn("lose_commit", cluster=cluster, graph=graph, commit=commit, region=region)
+
+    def bulk_loads(self, cluster: str, loads: Mapping[str, str], region: str = REGION) -> None:
+        """Let a Neptune loader know these bulk loads, {id: status}, such as LOAD_IN_PROGRESS; {} ends them."""
+        self.turn("bulk_loads", cluster=cluster, loads=dict(loads), region=region)
 
     def maintenance(self, cluster: str, region: str = REGION) -> None:
         """Have a cluster's maintenance window now."""
@@ -257,6 +285,46 @@ class Lab:
         values = {**BINARY_LOG, **(GTIDS if gtid else {}), **parameters}
         return self._seed(MYSQL, cluster, database, version, readers, values)
 
+    def seed_neptune(
+        self,
+        cluster: str = "shop",
+        graph: str = "propertygraph",
+        version: str = NEPTUNE_VERSION,
+        readers: int = 1,
+        streams: bool = True,
+        iam_auth: bool = False,
+        **parameters: str,
+    ) -> Blue:
+        """Make a Neptune cluster as production has it: its own groups with streams on and in sync, readers.
+
+        More of the cluster group's parameters may follow by name. `graph` is what the cluster is said to hold; it can
+        hold both.
+        """
+        rds = self.client("rds")
+        group = f"{cluster}-blue"
+        values = {**(STREAMS if streams else {}), "neptune_query_timeout": "60000", **parameters}
+        production_group(rds, group, NEPTUNE, version, values)
+        found = rds.create_db_cluster(
+            DBClusterIdentifier=cluster,
+            Engine=NEPTUNE,
+            EngineVersion=version,
+            DBClusterParameterGroupName=group,
+            EnableIAMDatabaseAuthentication=iam_auth,
+            Tags=[{"Key": "application", "Value": cluster}],
+        )["DBCluster"]
+        self._instances(cluster, NEPTUNE, readers + 1)
+        self.wait_available(cluster)
+        return Blue(cluster, found["Endpoint"], found["Port"], "", "", "", "", engine=NEPTUNE, graph_type=graph)
+
+    def _instances(self, cluster: str, engine: str, count: int) -> None:
+        for number in range(1, count + 1):
+            self.client("rds").create_db_instance(
+                DBInstanceIdentifier=f"{cluster}-{number}",
+                DBClusterIdentifier=cluster,
+                Engine=engine,
+                DBInstanceClass="db.r6g.large",
+            )
+
     def _seed(
         self, engine: str, cluster: str, database: str, version: str, readers: int, values: Mapping[str, str]
     ) -> Blue:
@@ -273,13 +341,7 @@ class Lab:
             DBClusterParameterGroupName=group,
             Tags=[{"Key": "application", "Value": cluster}],
         )["DBCluster"]
-        for number in range(1, readers + 2):
-            rds.create_db_instance(
-                DBInstanceIdentifier=f"{cluster}-{number}",
-                DBClusterIdentifier=cluster,
-                Engine=engine,
-                DBInstanceClass="db.r6g.large",
-            )
+        self._instances(cluster, engine, readers + 1)
         secret = self.client("secretsmanager").create_secret(
             Name=f"{cluster}-admin", SecretString=json.dumps({"username": user, "password": password})
         )

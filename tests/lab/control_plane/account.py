@@ -1,16 +1,14 @@
 # Copyright (c) 2026 bluegreen.aws contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The account as the RDS API tells of it: quotas, pending maintenance, and what there is none of."""
+"""The account as the RDS API tells of it: quotas, and what there is none of."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from tests.lab.control_plane.common import bare, filters, find_cluster, page
+from tests.lab.control_plane.common import filters, page
 from tests.lab.control_plane.errors import ApiError
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
-from tests.lab.control_plane.records import Region, Shape, utcnow
+from tests.lab.control_plane.records import Region, Shape
 
 # Names as AccountQuota documents them. An account that was given room; `set_quota` takes it away.
 QUOTAS = (
@@ -54,35 +52,12 @@ def set_quota(plane: ControlPlane, region: str, name: str, room: int) -> None:
         found.quotas[name] = _used(found)[name] + room
 
 
-def announce(plane: ControlPlane, region: str, cluster: str, action: str, seconds: float | None = None) -> None:
-    """Announce maintenance of a cluster, in some seconds or at no time in particular; `clear` takes it back."""
-    with plane.lock:
-        found = plane.region(region)
-        arn = find_cluster(found, cluster).api["DBClusterArn"]
-        entry: Shape = {"Action": action, "Description": "New Operating System update is available"}
-        if seconds is not None:
-            entry["CurrentApplyDate"] = utcnow() + timedelta(seconds=seconds)
-        found.maintenance.setdefault(str(arn), []).append(entry)
-
-
 def clear(plane: ControlPlane) -> None:
-    """Take back what `set_quota` and `announce` did."""
+    """Take back what `set_quota` and `maintenance.announce` did."""
     with plane.lock:
         for region in plane.regions():
             region.quotas.clear()
             region.maintenance.clear()
-
-
-def pending_maintenance(call: Call) -> Shape:
-    """DescribePendingMaintenanceActions: only the resources that have one are listed."""
-    wanted = filters(call, ("db-cluster-id", "db-instance-id"))
-    names = {bare(value) for values in wanted.values() for value in values}
-    found = [
-        {"ResourceIdentifier": arn, "PendingMaintenanceActionDetails": actions}
-        for arn, actions in call.region.maintenance.items()
-        if not wanted or bare(arn) in names
-    ]
-    return page(call, "PendingMaintenanceActions", found)
 
 
 def blue_green_deployments(call: Call) -> Shape:
@@ -106,5 +81,4 @@ OPERATIONS: dict[str, Handler] = {
     "DescribeAccountAttributes": attributes,
     "DescribeBlueGreenDeployments": blue_green_deployments,
     "DescribeIntegrations": integrations,
-    "DescribePendingMaintenanceActions": pending_maintenance,
 }

@@ -17,6 +17,7 @@ DELAYS: Mapping[str, float] = {
     "disabling": 0.2,
     "enabling": 0.2,
     "failing-over": 0.2,
+    "maintenance": 0.3,
     "modifying": 0.3,
     "pending-resync": 0.2,
     "promoting": 0.3,

@@ -19,13 +19,21 @@ from tests.lab.control_plane.errors import (
     not_in_lab,
 )
 from tests.lab.control_plane.global_rules import may_be_copied, may_be_deleted
-from tests.lab.control_plane.kinds import check_database, check_logs, check_master_user, check_password, kind_of
+from tests.lab.control_plane.kinds import (
+    check_database,
+    check_logs,
+    check_master_user,
+    check_password,
+    check_without_master_user,
+    kind_of,
+)
 from tests.lab.control_plane.parameter_groups import group_for
 from tests.lab.control_plane.plane import Call, Handler
 from tests.lab.control_plane.records import Cluster, Shape, resource_id, utcnow
 from tests.lab.control_plane.subnet_groups import find_subnet_group
 from tests.lab.control_plane.versions import ZONES
 from tests.lab.control_plane.views import cluster_shape
+from tests.lab.engine import EngineVersion
 
 DEFAULT_SECURITY_GROUP = "sg-0a1b2c3d4e5f60718"
 KMS_KEY = "arn:aws:kms:{region}:123456789012:key/7d0c4a5e-aurora-lab"
@@ -171,6 +179,8 @@ def new(call: Call) -> Cluster:
     params = call.params
     refuse_what_is_not_in_lab(params)
     version = call.plane.version(call.text("Engine"), params.get("EngineVersion"))
+    if not kind_of(version.engine).has_master_user:
+        return _new_without_master_user(call, version)
     master_secret.check(params, managed=False)
     managed = bool(params.get("ManageMasterUserPassword"))
     username = call.text("MasterUsername")
@@ -190,6 +200,14 @@ def new(call: Call) -> Cluster:
         lambda: engine.create_volume(cluster.volume_id, version.version, username, password, database),
         "failed",
     )
+    return cluster
+
+
+def _new_without_master_user(call: Call, version: EngineVersion) -> Cluster:
+    check_without_master_user(version.engine, call.params)
+    cluster = new_cluster(call, version.engine, version.version, {"MasterUsername": "admin"})
+    engine = servers.engine_of(call.plane, cluster)
+    bring_up(call, cluster, lambda: engine.create_volume(cluster.volume_id, version.version, "", "", None), "failed")
     return cluster
 
 

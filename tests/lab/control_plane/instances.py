@@ -221,7 +221,7 @@ def reboot(call: Call) -> Shape:
     """RebootDBInstance: the server restarts with what its groups ask for.
 
     The writer's reboot restarts the readers too, as Aurora does where it has no read availability; they then run with
-    the new parameters as well.
+    the new parameters as well. Neptune's does not, since 1.2.0.0: each instance is rebooted by itself.
     """
     plane, region = call.plane, call.region
     instance = find_instance(region, call.text("DBInstanceIdentifier"))
@@ -236,7 +236,7 @@ def reboot(call: Call) -> Shape:
         with plane.lock:
             events.instance_event(region, instance, "DB instance shutdown", "availability")
         members = [instance]
-        if instance.writer:
+        if instance.writer and kind_of(str(instance.cluster.api["Engine"])).reboots_together:
             members = [m for m in servers.active(plane, region, instance.cluster) if m.running or m is instance]
         servers.restart_all(plane, region, members)
         with plane.lock:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from tests.lab.control_plane.errors import invalid_combination, invalid_value, not_in_lab
 from tests.lab.engine import EngineVersion
+from tests.lab.neptune import parameters as neptune
 
-POSTGRESQL, MYSQL = "aurora-postgresql", "aurora-mysql"
+POSTGRESQL, MYSQL, NEPTUNE = "aurora-postgresql", "aurora-mysql", neptune.ENGINE
 # Engines of the service that the lab does not have.
-ELSEWHERE = ("mariadb", "mysql", "neptune", "docdb", "postgres")
+ELSEWHERE = ("mariadb", "mysql", "docdb", "postgres")
 _MYSQL_VERSION = re.compile(r"(?P<series>\d+\.\d+)\.mysql_aurora\.(?P<aurora>\d+(?:\.\d+)*)\Z")
 _MYSQL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+_OF_MASTER = ("MasterUsername", "MasterUserPassword", "ManageMasterUserPassword", "DatabaseName")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Kind:
     global_databases: bool  # whether the lab has them for the engine
     # Parameters in the cluster group alone, by the engine's reference of cluster-level parameters.
     cluster_only: frozenset[str]
+    instance_only: frozenset[str] = frozenset()
+    has_master_user: bool = True
+    # Whether the reboot of the writer is one of the readers too.
+    reboots_together: bool = True
 
 
 KINDS: Mapping[str, Kind] = {
@@ -128,6 +134,21 @@ KINDS: Mapping[str, Kind] = {
             }
         ),
     ),
+    NEPTUNE: Kind(
+        title="Neptune",
+        port=neptune.PORT,
+        licence="amazon-license",
+        logs=("audit", "slowquery"),
+        reserved=re.compile(r"(?!)"),
+        longest_user=0,
+        longest_password=0,
+        schemas=frozenset(),
+        global_databases=False,
+        cluster_only=neptune.CLUSTER_ONLY,
+        instance_only=neptune.INSTANCE_ONLY,
+        has_master_user=False,
+        reboots_together=False,
+    ),
 }
 
 
@@ -141,7 +162,11 @@ def kind_of(engine: str) -> Kind:
 
 
 def series(version: EngineVersion) -> str:
-    """Return MajorEngineVersion: 16 of aurora-postgresql 16.14, 8.0 of aurora-mysql 8.0.mysql_aurora.3.10.0."""
+    """Return MajorEngineVersion: 16 of aurora-postgresql 16.14, 8.0 of aurora-mysql 8.0.mysql_aurora.3.10.0, 1.2 of
+    neptune 1.2.1.0.
+    """
+    if version.engine == NEPTUNE:
+        return neptune.series(version.version)
     found = _MYSQL_VERSION.match(version.version)
     return found["series"] if found else str(version.major)
 
@@ -149,14 +174,26 @@ def series(version: EngineVersion) -> str:
 def described(version: EngineVersion) -> str:
     """Return DBEngineVersionDescription."""
     title, found = kind_of(version.engine).title, _MYSQL_VERSION.match(version.version)
+    if version.engine == NEPTUNE:
+        return f"{title} {version.version}"
     if found is None:
         return f"{title} (compatible with {version.version})"
     return f"{title} {found['aurora']} (compatible with MySQL {found['series']})"
 
 
 def is_major(now: EngineVersion, target: EngineVersion) -> bool:
-    """Whether an upgrade crosses major versions: the parameter group family is another one then."""
-    return now.family != target.family
+    """Whether an upgrade crosses major versions: the parameter group family is another one then.
+
+    Neptune's versions before 1.2 share one family, and 1.0 to 1.1 is a major upgrade all the same.
+    """
+    return series(now) != series(target) if now.engine == NEPTUNE else now.family != target.family
+
+
+def check_without_master_user(engine: str, options: Mapping[str, object]) -> None:
+    """Raise for a user, a password or a first database of an engine that has none."""
+    given = [name for name in _OF_MASTER if options.get(name)]
+    if given:
+        raise invalid_combination(f"The parameter {given[0]} is not supported by {kind_of(engine).title}.")
 
 
 def check_master_user(engine: str, name: str) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from tests.lab.control_plane import account, events, identity
+from tests.lab.control_plane import account, events, identity, maintenance
 from tests.lab.control_plane.common import find_cluster, find_instance
 from tests.lab.control_plane.errors import ApiError
 from tests.lab.control_plane.failover import kill
+from tests.lab.control_plane.kinds import NEPTUNE
 from tests.lab.control_plane.modify import apply_pending
 from tests.lab.control_plane.plane import ControlPlane
 from tests.lab.engine import EngineError
@@ -36,6 +37,26 @@ class PositionFault(Protocol):
         """Let the position that the next start of a volume's writer reports be wrong by so many bytes."""
 
 
+@runtime_checkable
+class GraphFaults(Protocol):
+    """What an engine of graphs has; the streams are those of propertygraph and rdf."""
+
+    def clear_faults(self) -> None:
+        """Turn back the knobs of all servers."""
+
+    def fault(self, instance_id: str, **knobs: Any) -> None:
+        """Turn knobs of one server, those of tests.lab.neptune.faults."""
+
+    def expire(self, volume_id: str, graph: Any, commit: int) -> None:
+        """Let the events of a stream up to this commit be older than its age limit."""
+
+    def lose(self, volume_id: str, graph: Any, commit: int) -> None:
+        """Leave a commit out of what a stream shows."""
+
+    def set_loads(self, volume_id: str, loads: Mapping[str, str]) -> None:
+        """Let the loader know these bulk loads, {id: status}."""
+
+
 class Knobs:
     """Each knob is a method of plain arguments; `turn` calls one by name."""
 
@@ -53,6 +74,10 @@ class Knobs:
             "caller": lambda arn: identity.set_caller(plane, arn),
             "clear": self._clear,
             "delay": plane.clock.set_delay,
+            "expire_stream": self._expire_stream,
+            "graph": self._graph,
+            "bulk_loads": self._bulk_loads,
+            "lose_commit": self._lose_commit,
             "kill": self._kill,
             "link": self._link,
             "maintenance": self._maintenance,
@@ -69,6 +94,8 @@ class Knobs:
             return {"result": self._knobs[name](**arguments)}
         except ApiError as exc:
             raise ValueError(exc.message) from None
+        except EngineError as exc:
+            raise ValueError(str(exc)) from None
 
     def _clear(self) -> None:
         """Take back the faults of the API, the delays of states, quotas, announced maintenance and the caller."""
@@ -76,6 +103,9 @@ class Knobs:
         self._plane.clock.reset()
         self._plane.caller = None
         account.clear(self._plane)
+        for engine in self._plane.engines.values():
+            if isinstance(engine, GraphFaults):
+                engine.clear_faults()
 
     def _age_events(self, minutes: float, region: str = DEFAULT_REGION) -> None:
         with self._plane.lock:
@@ -87,7 +117,7 @@ class Knobs:
     def _announce(
         self, cluster: str, action: str = "system-update", seconds: float | None = None, region: str = DEFAULT_REGION
     ) -> None:
-        account.announce(self._plane, region, cluster, action, seconds)
+        maintenance.announce(self._plane, region, cluster, action, seconds)
 
     def _kill(self, instance: str, restart: bool = True, region: str = DEFAULT_REGION) -> None:
         with self._plane.lock:
@@ -103,7 +133,7 @@ class Knobs:
                 engine.fault_link(address, mode, scope, delay)
             except EngineError as exc:
                 problems.append(str(exc))
-        if len(problems) == len(engines):
+        if problems and len(problems) == len(engines):
             raise ValueError("; ".join(problems))
 
     def _falsify_position(self, cluster: str, offset: int, region: str = DEFAULT_REGION) -> None:
@@ -113,6 +143,32 @@ class Knobs:
         if not isinstance(engine, PositionFault):
             raise ValueError(f"servers of {found.api['Engine']} report no position")
         engine.falsify_position(found.volume_id, offset)
+
+    def _graph_engine(self, cluster: str, region: str) -> tuple[GraphFaults, str]:
+        """The engine of a cluster of graphs, and the cluster's volume."""
+        with self._plane.lock:
+            found = find_cluster(self._plane.region(region), cluster)
+        engine = self._plane.engines[str(found.api["Engine"])]
+        if not isinstance(engine, GraphFaults) or found.api["Engine"] != NEPTUNE:
+            raise ValueError(f"{cluster} is of {found.api['Engine']}, which has no graphs")
+        return engine, found.volume_id
+
+    def _graph(self, instance: str, region: str = DEFAULT_REGION, **knobs: Any) -> None:
+        with self._plane.lock:
+            found = find_instance(self._plane.region(region), instance)
+        self._graph_engine(found.cluster.identifier, region)[0].fault(found.server_id, **knobs)
+
+    def _expire_stream(self, cluster: str, graph: str, commit: int, region: str = DEFAULT_REGION) -> None:
+        engine, volume = self._graph_engine(cluster, region)
+        engine.expire(volume, graph, commit)
+
+    def _lose_commit(self, cluster: str, graph: str, commit: int, region: str = DEFAULT_REGION) -> None:
+        engine, volume = self._graph_engine(cluster, region)
+        engine.lose(volume, graph, commit)
+
+    def _bulk_loads(self, cluster: str, loads: Mapping[str, str], region: str = DEFAULT_REGION) -> None:
+        engine, volume = self._graph_engine(cluster, region)
+        engine.set_loads(volume, loads)
 
     def _maintenance(self, cluster: str, region: str = DEFAULT_REGION) -> None:
         """Have a cluster's maintenance window now: what is pending is applied."""

@@ -115,6 +115,34 @@ class LazyEngine:
             raise EngineError("no position is reported")
         fault(volume_id, offset)
 
+    def fault(self, instance_id: str, **knobs: Any) -> None:
+        """Turn knobs of a server."""
+        self._turn("fault", instance_id, **knobs)
+
+    def expire(self, volume_id: str, graph: Any, commit: int) -> None:
+        """Let the events of a stream up to this commit be too old."""
+        self._turn("expire", volume_id, graph, commit)
+
+    def lose(self, volume_id: str, graph: Any, commit: int) -> None:
+        """Leave a commit out of what a stream shows."""
+        self._turn("lose", volume_id, graph, commit)
+
+    def set_loads(self, volume_id: str, loads: Mapping[str, str]) -> None:
+        """Let the loader know these bulk loads."""
+        self._turn("set_loads", volume_id, loads)
+
+    def clear_faults(self) -> None:
+        """Take back what is broken, when the engine is there and can."""
+        clear = getattr(self._made, "clear_faults", None)
+        if clear is not None:
+            clear()
+
+    def _turn(self, name: str, *arguments: Any, **knobs: Any) -> None:
+        fault = getattr(self._engine(), name, None)
+        if fault is None:
+            raise EngineError(f"servers of this engine know no fault {name}")
+        fault(*arguments, **knobs)
+
     def close(self) -> None:
         """End what was made; nothing is made any more."""
         with self._lock:

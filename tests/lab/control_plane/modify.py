@@ -12,7 +12,7 @@ from tests.lab.control_plane.clusters import refuse_what_is_not_in_lab, security
 from tests.lab.control_plane.common import find_cluster, find_instance, new_identifier
 from tests.lab.control_plane.errors import ApiError, cluster_state, instance_state, invalid_combination, not_in_lab
 from tests.lab.control_plane.global_rules import may_modify
-from tests.lab.control_plane.kinds import check_logs, check_password
+from tests.lab.control_plane.kinds import check_logs, check_password, check_without_master_user, kind_of
 from tests.lab.control_plane.parameter_groups import group_for
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import Cluster, Instance, Region, Shape, set_status
@@ -42,6 +42,8 @@ QUEUED = {
     "NewDBClusterIdentifier": "DBClusterIdentifier",
     "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
 }
+
+
 INSTANCE_AT_ONCE = (
     "AutoMinorVersionUpgrade",
     "CopyTagsToSnapshot",
@@ -68,6 +70,8 @@ def modify_cluster(call: Call) -> Shape:
     if cluster.status != "available":
         raise cluster_state(f"Cluster {cluster.identifier} is not in available state.")
     may_modify(cluster, params)
+    if not kind_of(str(cluster.api["Engine"])).has_master_user:
+        check_without_master_user(str(cluster.api["Engine"]), params)
     master_secret.check(params, managed="MasterUserSecret" in cluster.api)
     wanted = params.get("CloudwatchLogsExportConfiguration") or {}
     check_logs(str(cluster.api["Engine"]), str(cluster.api["EngineVersion"]), wanted.get("EnableLogTypes", ()))
@@ -162,11 +166,13 @@ def _apply_rest(plane: ControlPlane, region: Region, cluster: Cluster, pending: 
     plane.clock.hold(status)
     if "MasterUserPassword" in pending:
         servers.engine_of(plane, cluster).set_master_password(cluster.volume_id, str(pending["MasterUserPassword"]))
+    if "IAMDatabaseAuthenticationEnabled" in pending:
+        with plane.lock:
+            cluster.api["IAMDatabaseAuthenticationEnabled"] = pending["IAMDatabaseAuthenticationEnabled"]
+        servers.sign(plane, region, cluster)
     with plane.lock:
         if "MasterUserPassword" in pending:
             events.cluster_event(region, cluster, "Reset master credentials", "configuration change")
-        if "IAMDatabaseAuthenticationEnabled" in pending:
-            cluster.api["IAMDatabaseAuthenticationEnabled"] = pending["IAMDatabaseAuthenticationEnabled"]
         if "DBClusterIdentifier" in pending:
             old, new = cluster.identifier, str(pending["DBClusterIdentifier"])
             region.clusters[new] = region.clusters.pop(old)

@@ -26,9 +26,9 @@ def known(plane: ControlPlane, kind: str, family: str) -> Mapping[str, Parameter
     """Return the parameters that a group of a kind and family has."""
     engine = plane.engine_name(family)
     defaults = plane.engines[engine].default_parameters(family)
-    if kind == "cluster":
-        return defaults
-    return {name: parameter for name, parameter in defaults.items() if name not in kind_of(engine).cluster_only}
+    facts = kind_of(engine)
+    elsewhere = facts.instance_only if kind == "cluster" else facts.cluster_only
+    return {name: parameter for name, parameter in defaults.items() if name not in elsewhere}
 
 
 def _describe(call: Call, kind: str) -> Shape:

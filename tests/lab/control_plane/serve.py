@@ -22,13 +22,15 @@ from pathlib import Path
 
 from tests.lab.control_plane.addresses import Addresses
 from tests.lab.control_plane.clock import Clock
-from tests.lab.control_plane.kinds import MYSQL, POSTGRESQL
+from tests.lab.control_plane.kinds import MYSQL, NEPTUNE, POSTGRESQL
 from tests.lab.control_plane.lazy_engine import LazyEngine
 from tests.lab.control_plane.plane import ControlPlane
 from tests.lab.control_plane.server import Endpoint
 from tests.lab.engine import EngineError
 from tests.lab.mysql import MySQLEngine
 from tests.lab.mysql import parameters as mysql_parameters
+from tests.lab.neptune import parameters as neptune_parameters
+from tests.lab.neptune.engine import NeptuneEngine
 from tests.lab.postgresql import PostgreSQLEngine
 from tests.lab.postgresql.processes import Keeper
 
@@ -71,7 +73,12 @@ def _serve(state: Path, end: threading.Event) -> None:
         mysql_parameters.defaults,
         lambda: MySQLEngine(state, authority=engine.authority),
     )
-    plane = ControlPlane({POSTGRESQL: engine, MYSQL: mysql}, Addresses(), Clock())
+    neptune = LazyEngine(
+        neptune_parameters.VERSIONS,
+        neptune_parameters.defaults,
+        lambda: NeptuneEngine(state, authority=engine.authority),
+    )
+    plane = ControlPlane({POSTGRESQL: engine, MYSQL: mysql, NEPTUNE: neptune}, Addresses(), Clock())
     try:
         endpoint = Endpoint(plane, end.set)
         endpoint.start()

@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tests.lab.control_plane import events
+from tests.lab.control_plane.kinds import kind_of
 from tests.lab.control_plane.parameter_groups import find_group
 from tests.lab.control_plane.plane import ControlPlane
 from tests.lab.control_plane.records import Cluster, Instance, ParameterGroup, Region
 from tests.lab.engine import DatabaseEngine, InstanceSpec
 
+IAM_AUTH = "iam_auth"
 INACTIVE = ("deleting", "failed", "stopped")
 
 
@@ -47,6 +49,22 @@ def desired(plane: ControlPlane, region: Region, instance: Instance) -> dict[str
     return values
 
 
+def signed(cluster: Cluster) -> dict[str, str]:
+    """Return what tells a server without users that every request must be signed; it is no parameter of the service."""
+    if kind_of(str(cluster.api["Engine"])).has_master_user:
+        return {}
+    return {IAM_AUTH: str(int(cluster.api["IAMDatabaseAuthenticationEnabled"]))}
+
+
+def sign(plane: ControlPlane, region: Region, cluster: Cluster) -> None:
+    """Have requests to a cluster's running servers signed, or no longer, as the cluster says now; in a job."""
+    change = signed(cluster)
+    for instance in active(plane, region, cluster) if change else ():
+        with plane.lock:
+            instance.applied = {**instance.applied, **change}
+        engine_of(plane, cluster).apply_dynamic(instance.server_id, instance.applied)
+
+
 def addresses(instance: Instance) -> tuple[str, ...]:
     """Return the addresses that must lead to an instance: its own, then the cluster endpoints that it can serve.
 
@@ -66,6 +84,7 @@ def start(plane: ControlPlane, region: Region, instance: Instance, with_groups: 
     """
     with plane.lock:
         parameters = desired(plane, region, instance) if with_groups else defaults(plane, instance)
+        parameters |= signed(instance.cluster)
         spec = InstanceSpec(
             instance_id=instance.server_id,
             volume_id=instance.cluster.volume_id,

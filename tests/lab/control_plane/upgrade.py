@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tests.lab.control_plane import events, servers
+from tests.lab.control_plane import events, maintenance, servers
 from tests.lab.control_plane.errors import ApiError, cluster_state, invalid_combination
 from tests.lab.control_plane.global_rules import may_upgrade
 from tests.lab.control_plane.kinds import is_major
@@ -13,6 +13,7 @@ from tests.lab.control_plane.parameter_groups import find_group, group_for
 from tests.lab.control_plane.plane import Call, ControlPlane
 from tests.lab.control_plane.records import Cluster, Region, UpgradePlan, set_status
 from tests.lab.engine import EngineError, EngineVersion
+from tests.lab.neptune import parameters as neptune
 
 
 def plan(call: Call, cluster: Cluster) -> UpgradePlan | None:
@@ -35,6 +36,11 @@ def plan(call: Call, cluster: Cluster) -> UpgradePlan | None:
     if target.version not in now.targets:
         raise invalid_combination(f"Cannot upgrade {now.engine} from {now.version} to {target.version}")
     may_upgrade(cluster, is_major(now, target))
+    if now.engine == neptune.ENGINE and is_major(now, target) and maintenance.behind(call.region, cluster):
+        raise invalid_combination(
+            f"Cannot upgrade {now.engine} from {now.version} to {target.version}: the cluster must have the latest patch "
+            f"release of {now.version} first."
+        )
     if cluster.secondary:
         return _minor(call, cluster, target)
     writers = [member for member in call.region.members(cluster) if member.writer]
@@ -95,7 +101,8 @@ def run(plane: ControlPlane, region: Region, cluster: Cluster, accepted: Upgrade
     cluster after the upgrade"); until then the servers run with the new family's defaults.
     """
     with plane.lock:
-        if cluster.api["EngineVersion"] == accepted.version:
+        before = str(cluster.api["EngineVersion"])
+        if before == accepted.version:
             return
         members = [member for member in servers.active(plane, region, cluster) if member.running]
         set_status("upgrading", cluster, *members)
@@ -113,6 +120,9 @@ def run(plane: ControlPlane, region: Region, cluster: Cluster, accepted: Upgrade
             message = f"Database cluster is in a state that cannot be upgraded: {reason}"
             _say(plane, region, cluster, message, "maintenance", "failure")
         set_status("available", cluster, *members)
+    if reason is None and neptune.brings_system_update(str(cluster.api["Engine"]), before, accepted.version):
+        plane.clock.hold("settling")
+        maintenance.restart(plane, region, cluster, "upgrading")
 
 
 def _upgrade_volume(plane: ControlPlane, region: Region, cluster: Cluster, accepted: UpgradePlan) -> str | None:

@@ -18,7 +18,7 @@ from tests.lab.control_plane.clock import DELAYS, Clock
 from tests.lab.control_plane.knobs import Knobs
 from tests.lab.control_plane.plane import ControlPlane
 from tests.lab.control_plane.server import Endpoint
-from tests.unit.lab.control_plane.fake_engine import AURORA, MYSQL, FakeEngine, FakeMySQL
+from tests.unit.lab.control_plane.fake_engine import AURORA, MYSQL, NEPTUNE, FakeEngine, FakeMySQL, FakeNeptune
 
 DELAY = 0.03
 
@@ -97,6 +97,20 @@ class Aws:
                 DBInstanceIdentifier=f"{cluster}-{number}",
                 DBClusterIdentifier=cluster,
                 Engine=engine,
+                DBInstanceClass="db.r6g.large",
+            )
+        self.settled(cluster)
+
+    def create_graph(
+        self, cluster: str = "graph", version: str = "1.2.1.0", instances: int = 1, **options: Any
+    ) -> None:
+        """Create a cluster of Neptune with instances and wait for them."""
+        self.rds.create_db_cluster(DBClusterIdentifier=cluster, Engine=NEPTUNE, EngineVersion=version, **options)
+        for number in range(1, instances + 1):
+            self.rds.create_db_instance(
+                DBInstanceIdentifier=f"{cluster}-{number}",
+                DBClusterIdentifier=cluster,
+                Engine=NEPTUNE,
                 DBInstanceClass="db.r6g.large",
             )
         self.settled(cluster)
@@ -186,7 +200,8 @@ def refused(code: str, call: Callable[..., Any], **arguments: Any) -> str:
 def new_plane() -> tuple[ControlPlane, FakeEngine, FakeMySQL]:
     """A control plane with short states over engines of its own."""
     engine, mysql = FakeEngine(), FakeMySQL()
-    plane = ControlPlane({AURORA: engine, MYSQL: mysql}, Addresses(), Clock(dict.fromkeys(DELAYS, DELAY)))
+    engines = {AURORA: engine, MYSQL: mysql, NEPTUNE: FakeNeptune()}
+    plane = ControlPlane(engines, Addresses(), Clock(dict.fromkeys(DELAYS, DELAY)))
     return plane, engine, mysql
 
 

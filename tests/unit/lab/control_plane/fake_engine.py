@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tests.lab.engine import EngineError, EngineVersion, InstanceSpec, Parameter
+from tests.lab.neptune import parameters as neptune
 
-AURORA, MYSQL = "aurora-postgresql", "aurora-mysql"
+AURORA, MYSQL, NEPTUNE = "aurora-postgresql", "aurora-mysql", "neptune"
 
 
 @dataclass
@@ -171,3 +172,15 @@ class FakeMySQL(FakeEngine):
             Parameter("sync_binlog", "1", "dynamic", "integer", None, False, "Not modifiable."),
         ]
         return {parameter.name: parameter for parameter in known}
+
+
+class FakeNeptune(FakeEngine):
+    """The same with what is Neptune's: the lab's own versions and parameters."""
+
+    def versions(self) -> Sequence[EngineVersion]:
+        """Return the versions of the lab."""
+        return neptune.VERSIONS
+
+    def default_parameters(self, family: str) -> Mapping[str, Parameter]:
+        """Return the parameters of the lab."""
+        return neptune.defaults(family)
