@@ -27,7 +27,7 @@ from typing import Any
 import psycopg2
 import pymysql
 
-from tests.lab import auditor_mysql, auditor_postgresql
+from tests.lab import auditor_mysql, auditor_neptune, auditor_postgresql
 from tests.lab.auditor_snapshot import Row, Snapshot
 from tests.lab.load_ledger import COMMITTED, INTENT, REFUSED, UNKNOWN, Entry
 
@@ -36,7 +36,7 @@ _ANSWER_SECONDS = 15.0
 _SHOWN = 5
 _UNIQUE_VIOLATIONS = ("23505", "1062")
 # Errors of the drivers: the side could not be read.
-UNREADABLE = (psycopg2.Error, pymysql.MySQLError)
+UNREADABLE = (psycopg2.Error, pymysql.MySQLError, auditor_neptune.Unreadable)
 __all__ = ["UNREADABLE", "Audit", "Key", "Row", "Side", "Snapshot", "audit", "compare", "read_side"]
 
 
@@ -148,8 +148,8 @@ def _acknowledged_collisions(entries: Collection[Entry]) -> list[str]:
 
 def read_side(side: Side) -> Snapshot:
     """Return what ``side`` holds, all of it in one snapshot. Raises the driver's error when it cannot be read."""
-    read = auditor_mysql.read if side.engine == "aurora-mysql" else auditor_postgresql.read
-    return read(side.parameters)
+    others = {"aurora-mysql": auditor_mysql.read, "neptune": auditor_neptune.read}
+    return others.get(side.engine, auditor_postgresql.read)(side.parameters)
 
 
 def audit(

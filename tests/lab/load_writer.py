@@ -48,6 +48,10 @@ def session(target: Target, name: str) -> Session:
         from tests.lab.load_mysql import MySQLSession  # a writer loads one driver only
 
         return MySQLSession(target, name)
+    if target.engine == "neptune":
+        from tests.lab.load_neptune import NeptuneSession
+
+        return NeptuneSession(target, name)
     from tests.lab.load_postgresql import PostgreSQLSession
 
     return PostgreSQLSession(target, name)
