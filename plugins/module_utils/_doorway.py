@@ -25,14 +25,17 @@ except ImportError:  # AnsibleAWSModule says so, in its own words
         """Stands in, never raised."""
 
 
+from ansible_collections.amazon.aws.plugins.module_utils.botocore import get_aws_connection_info
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 from ._aws.api import QUICK_CONFIG, Api, quick
 from ._aws.credentials import login
+from ._aws.signing import Signer, signer
 from ._core.endpoint import Endpoint
 from ._core.errors import BlueGreenError, words
 from ._core.journal import Journal
 from ._core.names import Names
+from ._neptune.connection import DEFAULT_PORT, Client
 from ._postgresql.connection import MAINTENANCE_DATABASE
 
 
@@ -121,6 +124,53 @@ def _endpoint(module: AnsibleAWSModule, side: str, default_port: int, default_da
     )
 
 
+def neptune_endpoint(module: AnsibleAWSModule, side: str) -> Endpoint:
+    """One side's Neptune endpoint; who asks is signed for, see :func:`neptune_signers`.
+
+    Raises :class:`BlueGreenError` when the option is missing or gives a login, which Neptune has not.
+    """
+    options = module.params.get(side)
+    if not options:
+        raise BlueGreenError(f"The option {side} is needed here, but is missing: give the connection to {side}.")
+    given = [name for name in ("user", "password", "secret_arn", "database") if options[name]]
+    if given:
+        raise BlueGreenError(
+            f"Neptune has no logins and no databases, but {side} gives {', '.join(given)}: leave it out; iam_auth=true signs the "
+            "requests."
+        )
+    return Endpoint(
+        side=side,
+        host=options["host"],
+        port=options["port"] or DEFAULT_PORT,
+        user="",
+        password="",
+        ssl_mode=options["ssl_mode"],
+        ca_cert=options["ca_cert"],
+        connect_timeout=options["connect_timeout"],
+    )
+
+
+def neptune_signers(module: AnsibleAWSModule) -> dict[str, Signer | None]:
+    """What signs the requests to each side, None for a side without ``iam_auth``."""
+    sides = {side: module.params.get(side) or {} for side in ("blue", "green")}
+    return {side: neptune_signer(module) if options.get("iam_auth") else None for side, options in sides.items()}
+
+
+def neptune_signer(module: AnsibleAWSModule) -> Signer:
+    """What signs requests to Neptune with the identity that runs the module; raises :class:`BlueGreenError` without one."""
+    region, _endpoint_url, connection = get_aws_connection_info(module)
+    return signer(region, connection)
+
+
+def neptune_client(module: AnsibleAWSModule, side: str, timeout: float = 60) -> Client:
+    """A client of one side's Neptune from its connection options, its requests signed when ``iam_auth`` says so.
+
+    Raises :class:`BlueGreenError` when the option is missing or gives a login, which Neptune has not.
+    """
+    endpoint = neptune_endpoint(module, side)
+    return Client(endpoint, neptune_signers(module)[side], timeout)
+
+
 def window_api(module: AnsibleAWSModule) -> Callable[[str], Api]:
     """What gives an AWS service by its name, its client made now and ready to be called inside the window."""
     apis: dict[str, Api] = {}
@@ -131,6 +181,11 @@ def window_api(module: AnsibleAWSModule) -> Callable[[str], Api]:
         return apis[service]
 
     return api
+
+
+def window_client(module: AnsibleAWSModule, service: str) -> Any:
+    """A boto3 client of an AWS service, ready to be called inside the window."""
+    return module.client(service, config={**QUICK_CONFIG, "retries": {"max_attempts": 3}})
 
 
 def run(module: AnsibleAWSModule, body: Callable[[Names, Journal], dict[str, Any]]) -> None:

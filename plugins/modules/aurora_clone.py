@@ -10,9 +10,9 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: aurora_clone
 version_added: 0.1.0
-short_description: Make the green Aurora cluster from the storage of blue, or delete it
+short_description: Make the green Aurora or Neptune cluster from the storage of blue, or delete it
 description:
-  - Clones an Aurora DB cluster copy-on-write and gives the clone what blue has. That is its instances (classes,
+  - Clones an Aurora or Neptune DB cluster copy-on-write and gives the clone what blue has. That is its instances (classes,
     Availability Zones, promotion tiers, Serverless v2 capacity, monitoring, Performance Insights, certificate authority),
     parameter groups, subnet group, security groups, IAM roles, log exports, backup settings, encryption key and tags.
   - Nothing about the progress is stored. Each run looks at what exists and does what is missing, so a run that was killed
@@ -24,6 +24,9 @@ description:
     closed from its first start, by C(read_only) and with C(event_scheduler) off, and its replica applies in blue's order with
     several threads and a short checkpoint. Whether it is closed is set when green is made and never changed by this module
     afterwards.
+  - A green Amazon Neptune cluster has the graph and the change-log stream that blue had at the moment of the clone, and as many
+    instances of the same sizes. IAM authentication and log exports are blue's. It has another resource id, so policies that name
+    blue's do not let anybody at it, which M(bluegreen.aws.bg_readiness) lists.
 options:
   state:
     description:
@@ -133,7 +136,9 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Reboots that are found necessary only after a change are not predicted.
+    details: >-
+      Reboots that are found necessary only after a change are not predicted. Of a Neptune green the backup window is predicted to
+      be set, also when the clone happens to have blue's.
   diff_mode:
     support: full
   idempotent:
@@ -144,8 +149,12 @@ notes:
   - A clone starts with everything that the volume holds, replication slots and prepared transactions too. On Aurora
     PostgreSQL run M(bluegreen.aws.pg_logical_subscription) with O(bluegreen.aws.pg_logical_subscription#module:state=prepared)
     before it and with O(bluegreen.aws.pg_logical_subscription#module:state=positioned) after it.
+  - Amazon Neptune is managed through the same API and with the same permissions as Aurora. On Neptune run
+    M(bluegreen.aws.neptune_streams_replication) with O(bluegreen.aws.neptune_streams_replication#module:state=prepared) before
+    it and with O(bluegreen.aws.neptune_streams_replication#module:state=positioned) after it, before any upgrade.
 seealso:
   - module: bluegreen.aws.aurora_upgrade
+  - module: bluegreen.aws.neptune_streams_replication
   - module: bluegreen.aws.pg_logical_subscription
   - name: Cloning a volume for an Amazon Aurora DB cluster
     description: How copy-on-write clones work, and their limits.
@@ -175,6 +184,14 @@ EXAMPLES = r"""
     source_db_cluster_identifier: shop
     source_snapshot_identifier: shop-before-84
     writer_db_instance_identifier: shop-next
+
+- name: Make a new green of a Neptune cluster, which is refused when there is one already
+  bluegreen.aws.aurora_clone:
+    deployment_id: graph-14
+    source_db_cluster_identifier: graph
+    deployment_mode: new
+    parameter_overrides:
+      neptune_streams_expiry_days: 14
 
 - name: Delete green, a last snapshot is kept
   bluegreen.aws.aurora_clone:

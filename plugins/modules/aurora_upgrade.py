@@ -10,12 +10,15 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: aurora_upgrade
 version_added: 0.1.0
-short_description: Bring the green Aurora cluster to another engine version
+short_description: Bring the green Aurora or Neptune cluster to another engine version
 description:
   - Upgrades green along the valid upgrade targets of the service, with the fewest hops, and waits after each hop until
     the cluster and all its instances run the new version and have their parameter groups in sync.
   - A hop into another parameter group family needs parameter groups of that family. Unless they are named, they are made
     for green with everything that was set in the groups it has; a default group is followed by the default one.
+  - Of an Amazon Neptune cluster the valid upgrade targets lead from 1.0 over 1.1.1.0 and 1.2 to the versions after it. The groups
+    are made anew in each family on the way, so that streams stay on as C(neptune_streams) says. The position of the clone must
+    be read from green before its first hop.
   - A run that was killed is continued by running it again. An upgrade that is under way is waited for.
   - Only a cluster that carries the tags of the deployment is touched, so it can never be blue.
 options:
@@ -31,6 +34,13 @@ options:
     required: true
   allow_major_version_upgrade:
     description: Whether a hop may be to another major version.
+    type: bool
+    default: false
+  apply_pending_maintenance:
+    description:
+      - Whether pending maintenance of green and its instances is applied at once, before each hop and after the last. Of an
+        Amazon Neptune cluster it is how a patch level of an engine version arrives, and some hops begin at the latest only.
+      - Needs the permission C(rds:ApplyPendingMaintenanceAction) on green and its instances.
     type: bool
     default: false
   db_cluster_parameter_group_name:
@@ -53,12 +63,14 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Reboots that are found necessary only after a hop are not predicted.
+    details: Reboots, and maintenance, that are found necessary only after a hop are not predicted.
   diff_mode:
     support: full
   idempotent:
     support: full
 notes:
+  - After an upgrade from a Neptune version before 1.1.0.0 the service updates the operating system of the instances, minutes after
+    the new version is available. The next hop waits for that.
   - With O(wait=false) a run starts the next hop; run it again for the rest.
   - Aurora PostgreSQL refuses an upgrade while logical replication slots exist. Run
     M(bluegreen.aws.pg_logical_subscription) with O(bluegreen.aws.pg_logical_subscription#module:state=positioned) first.
@@ -75,6 +87,13 @@ EXAMPLES = r"""
     deployment_id: shop-pg18
     engine_version: "18.4"
     allow_major_version_upgrade: true
+
+- name: Upgrade a green Neptune cluster, over every version on the way, and to the latest patch level
+  bluegreen.aws.aurora_upgrade:
+    deployment_id: graph-14
+    engine_version: "1.4.6.0"
+    allow_major_version_upgrade: true
+    apply_pending_maintenance: true
 """
 
 RETURN = r"""
@@ -86,6 +105,25 @@ path:
   type: list
   elements: str
   sample: ["16.14", "18.4"]
+pending_maintenance:
+  description:
+    - The maintenance of green and its instances that is pending, such as a patch level of its engine version.
+    - Null when the engine is not Neptune and O(apply_pending_maintenance=false), when it may not be looked at, and when green has
+      not arrived yet.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    resource:
+      description: The identifier of the cluster or the instance.
+      type: str
+    action:
+      description: What is pending.
+      type: str
+      sample: system-update
+    description:
+      description: What the service says about it.
+      type: str
 blue:
   description: Always null. This module looks at green only.
   returned: success
@@ -172,6 +210,7 @@ def _upgrade(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[s
         allow_major=params["allow_major_version_upgrade"],
         group_names={kind: name for kind, name in groups.items() if name},
         waits=Waits(params["wait_timeout"], params["wait_delay"], params["wait"]),
+        patch=params["apply_pending_maintenance"],
     )
     done = upgrade(Api(module.client("rds")), names, target, journal)
     for sentence in done.warnings:
@@ -179,6 +218,7 @@ def _upgrade(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[s
     green = done.before if journal.check_mode else done.green
     return {
         "path": [hop.version for hop in done.hops],
+        "pending_maintenance": None if done.pending is None else [one.as_dict() for one in done.pending],
         "blue": None,
         "green": green.as_dict() if green else None,
         **({"diff": diff(done.before, shape(done.green))} if module._diff else {}),
@@ -194,6 +234,7 @@ def main() -> None:
             "source_db_cluster_identifier": {"type": "str"},
             "engine_version": {"type": "str", "required": True},
             "allow_major_version_upgrade": {"type": "bool", "default": False},
+            "apply_pending_maintenance": {"type": "bool", "default": False},
             "db_cluster_parameter_group_name": {"type": "str"},
             "db_parameter_group_name": {"type": "str"},
         },

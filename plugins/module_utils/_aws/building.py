@@ -18,7 +18,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.tagging import boto3_ta
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
-from . import clone, tending
+from . import clone, neptune, tending
 from .api import Api, ApiError
 from .clusters import Cluster, Instance, cluster_of_instance, read_cluster, require_cluster
 from .green_groups import Clusters, Groups, green_groups
@@ -133,7 +133,7 @@ def build(api: Api, names: Names, request: Request, journal: Journal) -> Outcome
         ensure_group(api, groups.wish, names.deployment_id, journal)
     if not exists:
         journal.act(f"clone {blue.identifier} to {run.identifier}", lambda: _restore(run, plan))
-    return Outcome(blue, before, _complete(run, plan, groups), plan, _warnings(groups))
+    return Outcome(blue, before, _complete(run, plan, groups, blue.engine), plan, _warnings(groups))
 
 
 def prepare(api: Api, names: Names, request: Request, journal: Journal) -> Outcome:
@@ -153,12 +153,12 @@ def _snapshot(run: _Run, blue: Cluster) -> bool:
     return ensure_snapshot(run.api, blue, identifier, run.names.deployment_id, run.request.waits, run.journal)
 
 
-def _complete(run: _Run, plan: clone.ClonePlan, groups: Groups) -> Cluster | None:
+def _complete(run: _Run, plan: clone.ClonePlan, groups: Groups, engine: str) -> Cluster | None:
     """Everything after the cluster itself; returns green, None when it does not exist."""
     green = run.look("to be cloned")
     if run.blocked(green):
         return green
-    if _ensure_settings(run, plan, green):
+    if _ensure_settings(run, plan, green, engine):
         green = run.look("to be set up")
         if run.blocked(green):
             return green
@@ -207,11 +207,11 @@ def _restore(run: _Run, plan: clone.ClonePlan) -> None:
         continues(require_cluster(run.api, run.identifier, "green"), run.identifier, run.names.deployment_id, "auto")
 
 
-def _ensure_settings(run: _Run, plan: clone.ClonePlan, green: Cluster | None) -> bool:
+def _ensure_settings(run: _Run, plan: clone.ClonePlan, green: Cluster | None, engine: str) -> bool:
     """Set what restoring cannot set, before the first instance exists; afterwards only what the user says himself."""
-    known = run.api.accepts("modify_db_cluster")
+    known = neptune.supported(engine, "modify_db_cluster", run.api.accepts("modify_db_cluster"))
     if green is None:
-        unmet = clone.predicted_settings(plan, run.api.accepts(_RESTORE))
+        unmet = clone.predicted_settings(plan, neptune.brought(engine, run.api.accepts(_RESTORE)))
     else:
         unmet = clone.unmet_settings(plan, green.description)
     roles = list(plan.roles) if green is None else clone.missing_roles(plan, green.description)

@@ -20,6 +20,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.tagging import ansible_
 
 from .._core.errors import BlueGreenError
 from .._core.names import Names
+from . import neptune
 from .clusters import Cluster, Instance
 from .ownership import mirrored_tags, ownership_tags
 
@@ -84,6 +85,7 @@ def plan_clone(blue: Cluster, names: Names, options: CloneOptions, accepted: Col
     if options.subnet_group is not None:
         settings["DBSubnetGroupName"] = options.subnet_group
     tags = {**mirrored_tags(blue.tags), **(options.tags or {}), **ownership_tags(names.deployment_id)}
+    known = neptune.supported(blue.engine, "restore_db_cluster_to_point_in_time", accepted)
     restore = {
         "DBClusterIdentifier": options.identifier,
         "SourceDBClusterIdentifier": blue.identifier,
@@ -94,7 +96,7 @@ def plan_clone(blue: Cluster, names: Names, options: CloneOptions, accepted: Col
         **settings,
     }
     return ClonePlan(
-        restore={name: value for name, value in restore.items() if name in accepted},
+        restore={name: value for name, value in restore.items() if name in known},
         settings=settings,
         roles=roles_of(blue.description),
         instances=_instances(blue, names, options),
@@ -152,10 +154,10 @@ def missing_instances(plan: ClonePlan, green: Cluster | None, blue_family: str, 
 
 def _require_cloneable(blue: Cluster, identifier: str) -> None:
     mode = blue.description.get("EngineMode") or "provisioned"
-    if not blue.engine.startswith("aurora"):
+    if not blue.engine.startswith("aurora") and blue.engine != neptune.ENGINE:
         raise BlueGreenError(
-            f"The DB cluster {blue.identifier} should be an Aurora cluster, but its engine is {blue.engine}, which cannot be "
-            "cloned copy-on-write: choose an Aurora cluster."
+            f"The DB cluster {blue.identifier} should be an Aurora or Neptune cluster, but its engine is {blue.engine}, which "
+            "cannot be cloned copy-on-write: choose an Aurora or Neptune cluster."
         )
     if mode != "provisioned":
         raise BlueGreenError(
@@ -224,7 +226,8 @@ def instance_parameters(
         **{_INSTANCE_OPTIONS[key]: value for key, value in (item or {}).items() if value is not None},
         "Tags": ansible_dict_to_boto3_tag_list(tags),
     }
-    return {name: value for name, value in parameters.items() if value is not None}
+    known = neptune.supported(str(like.description["Engine"]), "create_db_instance", parameters)
+    return {name: value for name, value in parameters.items() if value is not None and name in known}
 
 
 def require_identifier(identifier: str, option: str) -> None:
@@ -257,10 +260,9 @@ def roles_of(description: Description) -> tuple[tuple[str, str], ...]:
 
 
 def _differences(blue: Description) -> list[str]:
+    later = "" if blue.get("Engine") == neptune.ENGINE else " until aurora_global_database makes one"
     found = {
-        "Blue is a member of a global database, green is in none until aurora_global_database makes one": blue.get(
-            "GlobalClusterIdentifier"
-        ),
+        f"Blue is a member of a global database, green is in none{later}": blue.get("GlobalClusterIdentifier"),
         "Blue has custom endpoints, green has none": blue.get("CustomEndpoints"),
         "Blue's Data API is on, green's is off": blue.get("HttpEndpointEnabled"),
         "Blue has an activity stream, green has none": blue.get("ActivityStreamStatus") == "started",

@@ -15,6 +15,7 @@ from typing import Any
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import boto3_tag_list_to_ansible_dict
 
 from .._core.errors import BlueGreenError
+from . import neptune
 from .api import Api
 from .ownership import is_ours, is_secondary
 
@@ -136,6 +137,9 @@ def read_cluster(api: Api, identifier: str) -> Cluster | None:
         return None
     name = found[0]["DBClusterIdentifier"]
     instances = api.pages("describe_db_instances", "DBInstances", Filters=[{"Name": "db-cluster-id", "Values": [name]}])
+    if _hides_tags(found[0]):
+        instances = [_with_tags(api, instance, "DBInstanceArn") for instance in instances]
+        return cluster_of(_with_tags(api, found[0], "DBClusterArn"), instances)
     return cluster_of(found[0], instances)
 
 
@@ -160,7 +164,7 @@ def find_green(api: Api, deployment_id: str, identifier: str | None) -> Cluster 
         cluster = read_cluster(api, identifier)
         return cluster if cluster and is_ours(cluster.tags, deployment_id) else None
     for description in api.pages("describe_db_clusters", "DBClusters"):
-        tags = _tags(description)
+        tags = _tags(_with_tags(api, description, "DBClusterArn") if _hides_tags(description) else description)
         if is_ours(tags, deployment_id) and not is_secondary(tags):
             return read_cluster(api, description["DBClusterIdentifier"])
     return None
@@ -204,6 +208,16 @@ def _instance(description: dict[str, Any], member: Mapping[str, Any]) -> Instanc
 def _rank(instance: Instance) -> tuple[bool, int, str]:
     tier = instance.promotion_tier
     return (not instance.is_writer, 15 if tier is None else tier, instance.identifier)
+
+
+def _hides_tags(description: Mapping[str, Any]) -> bool:
+    """Whether the tags have to be asked for: the Neptune API's descriptions have none, the RDS API's have those of Aurora."""
+    return description.get("Engine") == neptune.ENGINE and "TagList" not in description
+
+
+def _with_tags(api: Api, description: Mapping[str, Any], arn: str) -> dict[str, Any]:
+    found = api.call("list_tags_for_resource", ResourceName=description[arn]).get("TagList") or []
+    return {**description, "TagList": found}
 
 
 def _tags(description: Mapping[str, Any]) -> dict[str, str]:

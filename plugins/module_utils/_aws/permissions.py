@@ -84,6 +84,9 @@ SNAPSHOT = Resource("SnapshotBlue", "{rds}:cluster-snapshot:{snapshot}")
 DASHBOARDS = Resource("LookForDashboards", "{dashboards}")
 DASHBOARD = Resource("Watch", "{cloudwatch}:dashboard/{dashboard}")
 ALARM = Resource("Watch", "{regional_cloudwatch}:alarm:{alarm}")
+# When pending maintenance of green is to be applied.
+PATCHED = Resource("PatchGreen", "{rds}:cluster:{patched}")
+PATCHED_INSTANCE = Resource("PatchGreen", "{rds}:db:{patched}-*")
 # Only when blue has them; not part of the policy, which the README says in words.
 ROLE = Resource("", "{role}")
 KEY = Resource("", "{key}")
@@ -94,6 +97,7 @@ _LOOKS = (
     "rds:DescribeBlueGreenDeployments",
     "rds:DescribeDBProxies",
     "rds:DescribeDBProxyTargets",
+    "rds:DescribeDBSubnetGroups",
     "rds:DescribeIntegrations",
     "rds:DescribeOrderableDBInstanceOptions",
     "rds:DescribePendingMaintenanceActions",
@@ -170,6 +174,7 @@ NEEDS: tuple[Need, ...] = (
         (GLOBAL, FAR_USED_CLUSTER_GROUP, FAR_USED_SUBNET_GROUP, FAR_USED_OPTION_GROUP, FAR),
     ),
     Need("create", "rds:RebootDBInstance", (GREEN_INSTANCE, FAR_INSTANCE)),
+    Need("create", "rds:ApplyPendingMaintenanceAction", (PATCHED, PATCHED_INSTANCE)),
     Need("create", "iam:PassRole", (ROLE,)),
     Need("create", "kms:CreateGrant", (KEY,), certain=False),  # the key's own policy may allow it
     Need("create", "kms:DescribeKey", (KEY,), certain=False),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._core.errors import BlueGreenError
+from . import neptune
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version))
 
 
-def plan_upgrade(versions: Versions, current: str, target: str, allow_major: bool) -> tuple[Hop, ...]:
+def plan_upgrade(versions: Versions, current: str, target: str, allow_major: bool, engine: str = "") -> tuple[Hop, ...]:
     """The hops from ``current`` to ``target``, none when they are equal.
 
     Among the shortest paths it is the one over the newest versions. Raises :class:`BlueGreenError`, with the versions
@@ -67,7 +68,7 @@ def plan_upgrade(versions: Versions, current: str, target: str, allow_major: boo
         return ()
     paths = _shortest_paths(versions, current)
     if target not in paths:
-        raise BlueGreenError(_unreachable(current, target, paths))
+        raise BlueGreenError(neptune.invalid_target(engine, target) + _unreachable(current, target, paths))
     hops = paths[target]
     major = next((hop.version for hop in hops if hop.is_major), None)
     if major and not allow_major:

@@ -17,7 +17,7 @@ from typing import Any
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
-from . import mysql_parameters, tending
+from . import maintenance, mysql_parameters, neptune, tending
 from .api import Api, ApiError
 from .clusters import Cluster, read_cluster, require_cluster
 from .events import Events, failure_reason, read_events
@@ -30,13 +30,15 @@ _WRONG_STATE = ("InvalidDBClusterStateFault",)
 # So many looks in a row, over so many seconds, may find a cluster at rest at the old version before that counts as a
 # failure: few when the upgrade had begun, more when it had not, because the service takes a while to begin.
 _QUIET_AFTER, _QUIET_BEFORE = (6, 6.0), (30, 30.0)
+_PATCHING = "Pending maintenance is being applied, run this again for the rest."
 
 
 @dataclass(frozen=True)
 class Target:
     """What ``aurora_upgrade`` is to reach; a group that is not named is made by the deployment when the family changes.
 
-    ``source`` is blue, from which check mode plans as long as there is no green.
+    ``source`` is blue, from which check mode plans as long as there is no green. ``patch``: pending maintenance, a patch
+    level among it, is applied before each hop and after the last.
     """
 
     identifier: str
@@ -45,16 +47,21 @@ class Target:
     group_names: Mapping[Kind, str]
     waits: Waits
     source: str | None = None
+    patch: bool = False
 
 
 @dataclass(frozen=True)
 class Upgraded:
-    """Green before (None when it is only planned) and now, the hops of the run, and what the user should be told."""
+    """Green before (None when it is only planned) and now, the hops of the run, and what the user should be told.
+
+    ``pending`` is the maintenance that is left, None when it was not looked at.
+    """
 
     before: Cluster | None
     green: Cluster
     hops: tuple[Hop, ...]
     warnings: tuple[str, ...]
+    pending: tuple[maintenance.Announced, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def upgrade(api: Api, names: Names, target: Target, journal: Journal) -> Upgrade
         if not settled(cluster):
             return Upgraded(before, cluster, (), (f"Not ready yet, run this again: {cluster.states()}.",))
     versions = _versions(api, cluster.engine)
-    hops = plan_upgrade(versions, cluster.version, target.version, target.allow_major)
+    hops = plan_upgrade(versions, cluster.version, target.version, target.allow_major, cluster.engine)
     if hops and before is not None:
         _require_standalone(before, target.version)
     origins, named = _origins(api, cluster), _named(api, target, versions)
@@ -96,10 +103,34 @@ def upgrade(api: Api, names: Names, target: Target, journal: Journal) -> Upgrade
     warnings = list(_uneven(cluster, hops))
     placed: set[Kind] = set()
     for hop in hops:
-        cluster = _hop(run, cluster, hop, versions[cluster.version].family, placed, warnings)
+        patched = _patch(run, cluster, before)
+        if patched is None:
+            return Upgraded(before, cluster, hops, (*warnings, _PATCHING))
+        cluster = _hop(run, patched, hop, versions[cluster.version].family, placed, warnings)
         if not journal.check_mode and not settled(cluster):
             return Upgraded(before, cluster, hops, tuple(warnings))
-    return Upgraded(before, _arrive(run, cluster, placed), hops, tuple(warnings))
+    arrived = _arrive(run, cluster, placed)
+    patched = _patch(run, arrived, before)
+    if patched is None:
+        return Upgraded(before, arrived, hops, (*warnings, _PATCHING))
+    return Upgraded(before, patched, hops, tuple(warnings), _pending(run, patched) if before else None)
+
+
+def _patch(run: _Run, cluster: Cluster, before: Cluster | None) -> Cluster | None:
+    """Apply what is pending, None when that is under way and is not waited for.
+
+    Nothing is pending of a green that is only planned, and check mode predicts it once.
+    """
+    if not run.target.patch or before is None or (run.journal.check_mode and run.journal.actions):
+        return cluster
+    return maintenance.apply_announced(run.api, cluster, run.target.waits, run.journal)
+
+
+def _pending(run: _Run, cluster: Cluster) -> tuple[maintenance.Announced, ...] | None:
+    if cluster.engine != neptune.ENGINE and not run.target.patch:
+        return None
+    found = maintenance.told(run.api, cluster)
+    return None if found is None else tuple(found)
 
 
 def _green(api: Api, names: Names, target: Target, journal: Journal) -> Cluster | None:
@@ -162,10 +193,12 @@ def _hop(run: _Run, cluster: Cluster, hop: Hop, family: str, placed: set[Kind], 
     if hop.family != family:
         groups = _groups(run, hop.family, warnings)
         placed |= {kind for kind in groups if kind in run.named and run.named[kind].name == groups[kind]}
+    elif hop.is_major:
+        groups = _kept_groups(cluster)
     events = () if run.journal.check_mode else _events(run.api, cluster)
     run.journal.act(
         f"upgrade {cluster.identifier} from {cluster.version} to {hop.version}",
-        lambda: _modify(run.api, cluster.identifier, hop, groups),
+        lambda: _modify(run.api, cluster.identifier, hop, groups, run.target.waits),
     )
     if run.journal.check_mode:
         return replace(cluster, version=hop.version, parameter_group=groups.get(CLUSTER, cluster.parameter_group))
@@ -198,6 +231,18 @@ def _groups(run: _Run, family: str, warnings: list[str]) -> dict[Kind, str]:
     return groups
 
 
+def _kept_groups(cluster: Cluster) -> dict[Kind, str]:
+    """The custom groups that the cluster has: a major upgrade wants them named, also where they stay.
+
+    Neptune's 1.0 and 1.1 share a family (User Guide, "Installing a major version engine upgrade").
+    """
+    names = {
+        CLUSTER: cluster.parameter_group,
+        INSTANCE: cluster.instances[0].parameter_group if cluster.instances else None,
+    }
+    return {kind: name for kind, name in names.items() if name and not name.startswith("default.")}
+
+
 def _close(run: _Run, named: Group) -> None:
     """Have the group that the user named keep clients out of a MySQL green as the group does that green has."""
     if named.kind is CLUSTER and run.is_mysql:
@@ -205,13 +250,14 @@ def _close(run: _Run, named: Group) -> None:
         ensure_group(run.api, wish, run.names.deployment_id, run.journal)
 
 
-def _modify(api: Api, identifier: str, hop: Hop, groups: Mapping[Kind, str]) -> None:
+def _modify(api: Api, identifier: str, hop: Hop, groups: Mapping[Kind, str], waits: Waits) -> None:
     parameters: dict[str, Any] = {"AllowMajorVersionUpgrade": True} if hop.is_major else {}
     if CLUSTER in groups:
         parameters["DBClusterParameterGroupName"] = groups[CLUSTER]
     if INSTANCE in groups:
         parameters["DBInstanceParameterGroupName"] = groups[INSTANCE]
-    try:
+
+    def ask() -> None:
         api.call(
             "modify_db_cluster",
             DBClusterIdentifier=identifier,
@@ -219,10 +265,18 @@ def _modify(api: Api, identifier: str, hop: Hop, groups: Mapping[Kind, str]) -> 
             ApplyImmediately=True,
             **parameters,
         )
+
+    try:
+        ask()
     except ApiError as error:
         if error.code not in _WRONG_STATE or require_cluster(api, identifier, "green").status == AVAILABLE:
             raise
-        # It is under way already: the answer to an earlier try was lost.
+        # It is under way already, when the answer to an earlier try was lost; or the service does something of its own,
+        # as Neptune updates the operating system after an upgrade from 1.0.
+        if waits.wait:
+            wanted = f"{identifier} to be ready for the upgrade to {hop.version}"
+            if wait_settled(api, identifier, waits, wanted).version != hop.version:
+                ask()
 
 
 @dataclass

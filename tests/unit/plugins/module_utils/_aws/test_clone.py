@@ -312,7 +312,7 @@ def test_a_blue_without_instances_cannot_be_mirrored() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "sentence"),
-    [({"Engine": "neptune"}, "its engine is neptune"), ({"EngineMode": "serverless"}, "engine mode provisioned")],
+    [({"Engine": "docdb"}, "its engine is docdb"), ({"EngineMode": "serverless"}, "engine mode provisioned")],
 )
 def test_what_is_no_provisioned_aurora_is_refused(blue: MakeCluster, fields: dict[str, Any], sentence: str) -> None:
     with pytest.raises(BlueGreenError, match=sentence):

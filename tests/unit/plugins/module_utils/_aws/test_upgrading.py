@@ -140,6 +140,7 @@ def test_a_hop_whose_call_was_answered_twice_goes_on(script: Script, run: Callab
     script.modify("InvalidDBClusterStateFault")
     script.look("upgrading")
     script.look("available", "16.14")
+    script.look("available", "16.14")
     assert run().green.version == "16.14"
 
 
