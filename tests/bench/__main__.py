@@ -1,7 +1,7 @@
 # Copyright (c) 2026 bluegreen.aws contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m tests.bench switchover --engine aurora_postgresql --runs 10`, `.. verify --rows N`, `.. sequences --count N`."""
+"""`python -m tests.bench switchover --engine aurora_postgresql --runs 10`, `.. verify --rows N`, `.. sequences`, `.. streams`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import argparse
 import os
 
 import conftest
-from tests.bench import sequences, switchover, verify
+from tests.bench import sequences, streams, switchover, verify
 
 
 def main() -> int:
@@ -31,7 +31,11 @@ def main() -> int:
     carried = benches.add_parser("sequences", help="what thousands of sequences add to the window")
     carried.add_argument("--count", type=int, default=5004, help="sequences of the larger deployment")
     carried.add_argument("--runs", type=int, default=6, help="windows of each kind")
+    followed = benches.add_parser("streams", help="how fast Neptune Streams are replicated, by lanes")
+    followed.add_argument("--scale", type=int, default=15_000, help="vertices of the property graph; sets all sizes")
     options = parser.parse_args()
+    if options.bench == "streams":
+        return streams.bench(max(1000, options.scale))
     if options.bench == "verify":
         return verify.bench(options.engine, max(1, options.rows), max(1, options.parallel))
     if options.bench == "sequences":

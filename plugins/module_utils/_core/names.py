@@ -129,6 +129,30 @@ class Names:
         return f"{self._sql}_{kind}_{digest}"
 
     @property
+    def checkpoint_table(self) -> str:
+        """The DynamoDB table of a Neptune deployment: the leases of both directions and the control record."""
+        return f"{self.deployment_id}-streams"
+
+    def lease_key(self, direction: Direction) -> str:
+        """The lease of one direction in the checkpoint table."""
+        return f"{self.deployment_id}-{direction}"
+
+    @property
+    def control_key(self) -> str:
+        """The control record in the checkpoint table."""
+        return f"{self.deployment_id}-control"
+
+    @property
+    def replication_stack(self) -> str:
+        """The CloudFormation stack that replicates between Neptune clusters."""
+        return f"{self.deployment_id}-replication"
+
+    @property
+    def log_group(self) -> str:
+        """The CloudWatch log group that the progress of a Neptune deployment is written to."""
+        return f"/aws/neptune/{self.deployment_id}"
+
+    @property
     def schema(self) -> str:
         """The schema of the marker table in every replicated database."""
         return "bluegreen"
