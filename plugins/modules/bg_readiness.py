@@ -23,7 +23,7 @@ options:
   engine:
     description: The database engine of both clusters.
     type: str
-    choices: [aurora_postgresql, aurora_mysql]
+    choices: [aurora_postgresql, aurora_mysql, neptune]
     required: true
   step:
     description:
@@ -77,6 +77,16 @@ options:
     type: str
     choices: [refuse, full, index]
     default: refuse
+  graph_type:
+    description: Which graph is replicated. For V(engine=neptune).
+    type: str
+    choices: [propertygraph, rdf]
+    default: propertygraph
+  checkpoint_table:
+    description:
+      - The DynamoDB table of checkpoints, as O(bluegreen.aws.neptune_streams_replication#module:checkpoint_table). For
+        V(engine=neptune).
+    type: str
   green_db_cluster_parameter_group_name:
     description:
       - Green's own DB cluster parameter group, with which M(bluegreen.aws.bg_switchover) will be told to lift C(read_only) before
@@ -101,9 +111,13 @@ attributes:
 notes:
   - The permissions are simulated with C(iam:SimulatePrincipalPolicy), for an IAM user or role. Where that is not allowed, a
     warning says so. A policy of a resource, such as the one of a KMS key, is not part of the simulation.
+  - For the switchover of a Neptune cluster with IAM authentication the check C(aws_iam_policies) lists the statements of the account's
+    policies that name the data of blue's resource id and not of green's, each with the one that green needs. It is read with
+    C(iam:GetAccountAuthorizationDetails); where that is not allowed, a warning says so.
 seealso:
   - module: bluegreen.aws.aurora_clone
   - module: bluegreen.aws.binlog_replication
+  - module: bluegreen.aws.neptune_streams_replication
   - module: bluegreen.aws.pg_logical_subscription
   - module: bluegreen.aws.bg_switchover
 author:
@@ -215,17 +229,19 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     deployment_options,
     expected_differences_option,
     mysql_endpoint,
+    neptune_client,
     postgresql_endpoint,
     run,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import guardrails as mysql
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.rules_facts import series_of
+from ansible_collections.bluegreen.aws.plugins.module_utils._neptune import guardrails as neptune
+from ansible_collections.bluegreen.aws.plugins.module_utils._neptune.connection import DEFAULT_PORT
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import guardrails as postgresql
 
 
 def _look(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
-    look = _mysql if module.params["engine"] == "aurora_mysql" else _postgresql
-    data = look(module, names)
+    data = _ENGINES[module.params["engine"]](module, names)
     control = _control_plane(module, names)
     return {
         "checks": [
@@ -283,6 +299,31 @@ def _mysql(module: AnsibleAWSModule, names: Names) -> list[Check]:
     return mysql.move_checks(blue, green, names, expected, intent)
 
 
+def _neptune(module: AnsibleAWSModule, names: Names) -> list[Check]:
+    params = module.params
+    sides = neptune.Sides(
+        neptune_client(module, "blue"),
+        params["source_db_cluster_identifier"] or params["blue"]["host"],
+        neptune_client(module, "green") if params["green"] else None,
+        params["db_cluster_identifier"] or names.cluster,
+    )
+    try:
+        if params["step"] == "create":
+            return neptune.create_checks(sides, params["graph_type"])
+        table = params["checkpoint_table"] or names.checkpoint_table
+        return neptune.move_checks(
+            sides, neptune.Checkpointed(module.client("dynamodb"), table, names, params["graph_type"])
+        )
+    finally:
+        for client in (sides.blue, sides.green):
+            if client is not None:
+                client.close()
+
+
+_ENGINES = {"aurora_postgresql": _postgresql, "aurora_mysql": _mysql, "neptune": _neptune}
+_PORTS = {"aurora_postgresql": 5432, "aurora_mysql": 3306, "neptune": DEFAULT_PORT}
+
+
 def _major(version: str | None) -> int | None:
     if version is None:
         return None
@@ -294,15 +335,14 @@ def _major(version: str | None) -> int | None:
 
 def _side(module: AnsibleAWSModule, side: str) -> dict[str, Any] | None:
     options = module.params[side]
-    default = 3306 if module.params["engine"] == "aurora_mysql" else 5432
-    return {"host": options["host"], "port": options["port"] or default} if options else None
+    return {"host": options["host"], "port": options["port"] or _PORTS[module.params["engine"]]} if options else None
 
 
 def main() -> None:
     module = AnsibleAWSModule(
         argument_spec={
             **deployment_options(),
-            "engine": {"type": "str", "choices": ["aurora_postgresql", "aurora_mysql"], "required": True},
+            "engine": {"type": "str", "choices": ["aurora_postgresql", "aurora_mysql", "neptune"], "required": True},
             "step": {"type": "str", "choices": ["create", "switchover"], "default": "create"},
             "blue": connection_options(required=True),
             "green": connection_options(),
@@ -315,6 +355,8 @@ def main() -> None:
             "databases": {"type": "list", "elements": "str"},
             "replica_identity": {"type": "str", "choices": ["refuse", "full", "index"], "default": "refuse"},
             "expected_differences": expected_differences_option(),
+            "graph_type": {"type": "str", "choices": ["propertygraph", "rdf"], "default": "propertygraph"},
+            "checkpoint_table": {"type": "str"},
             "green_db_cluster_parameter_group_name": {"type": "str"},
         },
         required_if=[["step", "switchover", ["green"]]],

@@ -6,7 +6,8 @@
 
 """What CloudWatch shows of the replication between blue and green, and when it raises the alarm. Pure.
 
-The metrics are those of the Amazon Aurora User Guide, "Amazon CloudWatch metrics for Amazon Aurora". They are taken of a
+The metrics are those of the Amazon Aurora User Guide, "Amazon CloudWatch metrics for Amazon Aurora", and of the Amazon Neptune
+User Guide, "Neptune CloudWatch Metrics". They are taken of a
 cluster's writer by its role, so that they go on after a failover.
 """
 
@@ -19,7 +20,7 @@ from typing import Any, Literal
 Serving = Literal["blue", "green"]
 Shape = dict[str, Any]
 
-_NAMESPACE, _PERIOD = "AWS/RDS", 60
+_PERIOD = 60
 _LOST = 10**15
 """What stands for a replication that is not there: more than any threshold."""
 
@@ -29,7 +30,7 @@ class Engine:
     """What there is to watch of an engine.
 
     ``receiver``: whether the metrics are those of the side that receives, or of the one that is replicated from.
-    ``watched`` is the metric of the alarm; each metric comes with what it says.
+    ``watched`` is the metric of the alarm, empty when the engine has none that tells the lag; each metric comes with what it says.
     """
 
     name_prefix: str
@@ -40,6 +41,7 @@ class Engine:
     unit: str
     threshold: float
     note: str
+    namespace: str = "AWS/RDS"
 
 
 ENGINES: Mapping[str, Engine] = {
@@ -69,6 +71,21 @@ ENGINES: Mapping[str, Engine] = {
         note="What the replicated side keeps for replication slots, including those of others. **-1 means that logical replication is "
         "not in use.** It grows while the other side is behind or does not read. It is no proof of being in sync: the switchover waits "
         "for a marker.",
+    ),
+    "neptune": Engine(
+        name_prefix="Neptune-Streams-Replication",
+        title="Streams replication",
+        receiver=True,
+        watched="",
+        metrics={
+            "NumTxCommitted": "Transactions committed per second",
+            "MainRequestQueuePendingRequests": "Requests that wait",
+        },
+        unit="transactions, requests",
+        threshold=0,
+        note="What the writer of the side that is replicated to commits. Neptune publishes a metric only while it is not zero, and **none "
+        "that tells how far the other side is behind**: `bg_info` reads that from the stream and the checkpoint.",
+        namespace="AWS/Neptune",
     ),
 }
 
@@ -160,18 +177,18 @@ def alarm_parameters(subject: Subject, options: AlarmOptions) -> Shape:
                 "Label": f"{engine.watched}, or {_LOST} without replication",
                 "ReturnData": True,
             },
-            _statistic("highest", "Maximum", engine.watched, cluster),
-            _statistic("lowest", "Minimum", engine.watched, cluster),
+            _statistic("highest", "Maximum", engine, cluster),
+            _statistic("lowest", "Minimum", engine, cluster),
         ],
     }
 
 
-def _statistic(name: str, statistic: str, metric: str, cluster: str) -> Shape:
+def _statistic(name: str, statistic: str, engine: Engine, cluster: str) -> Shape:
     dimensions = [{"Name": "DBClusterIdentifier", "Value": cluster}, {"Name": "Role", "Value": "WRITER"}]
     return {
         "Id": name,
         "MetricStat": {
-            "Metric": {"Namespace": _NAMESPACE, "MetricName": metric, "Dimensions": dimensions},
+            "Metric": {"Namespace": engine.namespace, "MetricName": engine.watched, "Dimensions": dimensions},
             "Period": _PERIOD,
             "Stat": statistic,
         },
@@ -181,7 +198,7 @@ def _statistic(name: str, statistic: str, metric: str, cluster: str) -> Shape:
 
 def _graph(subject: Subject, title: str, cluster: str, x: int) -> Shape:
     metrics = [
-        [_NAMESPACE, metric, "DBClusterIdentifier", cluster, "Role", "WRITER", {"label": label}]
+        [subject.engine.namespace, metric, "DBClusterIdentifier", cluster, "Role", "WRITER", {"label": label}]
         for metric, label in subject.engine.metrics.items()
     ]
     return {

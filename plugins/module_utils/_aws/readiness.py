@@ -22,6 +22,8 @@ from .._core.names import Names
 from . import readiness_cluster as of_cluster
 from . import readiness_engine as of_engine
 from . import readiness_neighbours as around
+from . import readiness_neptune as of_neptune
+from . import readiness_policies as of_policies
 from . import readiness_target as of_target
 from .api import Api
 from .building import continues
@@ -66,15 +68,19 @@ def create_checks(client: Callable[[str], Api], wanted: Wanted, names: Names) ->
     blue, green = found
     if blue is None:
         return [_missing("blue", wanted.blue)]
-    checks = [of_engine.engine(blue, wanted.engine), of_cluster.status("blue", blue, readers_stop=False)]
-    checks += [*_parameters(rds, blue), *of_engine.backtrack(blue)]
+    neptune = of_engine.NEPTUNE in (blue.engine, wanted.engine)
+    checks = [of_cluster.status("blue", blue, readers_stop=False)]
+    if neptune:
+        checks += of_neptune.source_checks(client, blue)
+    else:
+        checks += [of_engine.engine(blue, wanted.engine), *_parameters(rds, blue), *of_engine.backtrack(blue)]
     checks += _green_to_be(client, rds, wanted, names, blue, green)
     checks += _changes(rds, "blue", blue, _CREATE_HORIZON, stops=False)
     if green is not None:
         checks += _changes(rds, "green", green, _CREATE_HORIZON, stops=False)
-    checks += [of_cluster.blue_protection(blue), of_cluster.backups("blue", blue), of_cluster.master_password(blue)]
-    checks += _around(rds, wanted, blue)
-    checks += _integrations(rds, blue)
+    checks += [of_cluster.blue_protection(blue), of_cluster.backups("blue", blue)]
+    if not neptune:  # which has no master user, no proxies, no managed deployments and no integrations
+        checks += [of_cluster.master_password(blue), *_around(rds, wanted, blue), *_integrations(rds, blue)]
     checks += _network(client("ec2"), blue, wanted.green_groups)
     return checks
 
@@ -88,14 +94,15 @@ def switchover_checks(client: Callable[[str], Api], wanted: Wanted) -> list[Chec
     blue, green = found
     if blue is None or green is None:
         return [_missing("blue", wanted.blue)] if blue is None else [_missing("green", wanted.green)]
+    neptune = of_engine.NEPTUNE in (blue.engine, wanted.engine)
     checks = [
-        of_engine.engine(blue, wanted.engine),
+        of_neptune.engine(blue) if neptune else of_engine.engine(blue, wanted.engine),
         of_cluster.status("blue", blue, readers_stop=False),
         of_cluster.status("green", green, readers_stop=True),
         of_cluster.parameter_status("blue", blue, stops=False),
         of_cluster.parameter_status("green", green, stops=True),
         of_cluster.version(green, wanted.version),
-        *of_engine.own_group(blue, green),
+        *([] if neptune else of_engine.own_group(blue, green)),
     ]
     for side, cluster in (("blue", blue), ("green", green)):
         checks += _changes(rds, side, cluster, _SWITCHOVER_HORIZON, stops=True)
@@ -104,9 +111,10 @@ def switchover_checks(client: Callable[[str], Api], wanted: Wanted) -> list[Chec
         of_cluster.green_protection(blue, green),
         of_cluster.backups("blue", blue),
         of_cluster.backups("green", green, retention),
-        of_cluster.master_password(blue),
     ]
-    return checks + _around(rds, wanted, blue)
+    if neptune:
+        return [*checks, *of_policies.checks(client, blue, green)]
+    return [*checks, of_cluster.master_password(blue), *_around(rds, wanted, blue)]
 
 
 def _judged(topic: Topic, read: Callable[[], T], judge: Callable[[T], list[Check]], *, needed: bool) -> list[Check]:
@@ -158,7 +166,7 @@ def _green_to_be(
         retired = [item["EngineVersion"] for item in found if item.get("Status") == "deprecated"]
         versions = versions_of(found)
         check, hops = of_target.target_version(
-            versions, retired, start, wanted.version, wanted.allow_major, of_engine.engine_of(blue).upgrade_docs
+            versions, retired, start, wanted.version, wanted.allow_major, of_engine.engine_of(blue).upgrade_docs, blue
         )
         family = versions[start].family if start in versions else ""
         return [check]

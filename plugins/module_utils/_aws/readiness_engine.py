@@ -18,7 +18,9 @@ from .readiness_topic import GUIDE, Topic
 
 POSTGRESQL = "aurora-postgresql"
 MYSQL = "aurora-mysql"
+NEPTUNE = "neptune"
 
+NEPTUNE_GUIDE = "https://docs.aws.amazon.com/neptune/latest/userguide/"
 ENGINE = Topic("engine", GUIDE + "CHAP_AuroraOverview.html")
 BACKTRACK = Topic("backtrack", GUIDE + "AuroraMySQL.Managing.Backtrack.html")
 
@@ -62,6 +64,16 @@ _ENGINES = {
         "MYSQL",
         "with the privileges of the master user",
         own_group=True,
+    ),
+    NEPTUNE: Engine(
+        "Neptune Streams replication",
+        "neptune_streams",
+        ("1",),
+        NEPTUNE_GUIDE + "streams-using-enabling.html",
+        NEPTUNE_GUIDE + "engine-releases.html",
+        "",
+        "allowed to call neptune-db:*",
+        own_group=False,
     ),
 }
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from .._core.checks import Check
 from .._core.errors import BlueGreenError
+from . import neptune
 from .clone import ClonePlan
 from .clusters import Cluster
 from .readiness_topic import GUIDE, Topic, some
@@ -32,13 +33,26 @@ Orderable = Mapping[tuple[str, str], Sequence[Description]]
 
 
 def target_version(
-    versions: Versions, retired: Iterable[str], current: str, wanted: str | None, allow_major: bool, docs: str = ""
+    versions: Versions,
+    retired: Iterable[str],
+    current: str,
+    wanted: str | None,
+    allow_major: bool,
+    docs: str = "",
+    blue: Cluster | None = None,
 ) -> tuple[Check, tuple[Hop, ...]]:
-    """The wanted version can be reached along the valid upgrade targets, and the hops to it; ``retired`` are deprecated."""
+    """The wanted version can be reached along the valid upgrade targets, and the hops to it; ``retired`` are deprecated.
+
+    With ``blue``, a Neptune cluster: AWS's own solution wants a version that is higher than blue's. Whoever wants blue's own
+    version for green names none.
+    """
     topic = Topic("target_version", docs)
-    target = wanted or current
+    target, engine = wanted or current, blue.engine if blue else ""
+    if blue and engine == neptune.ENGINE and wanted == blue.version:
+        evidence = f"{neptune.invalid_target(engine, target)}It should be higher than blue's, but {blue.identifier} runs {wanted}"
+        return topic.failed(evidence, "name a higher engine_version, or none for a green of the same version"), ()
     try:
-        hops = plan_upgrade(versions, current, target, allow_major)
+        hops = plan_upgrade(versions, current, target, allow_major, engine)
     except BlueGreenError as error:
         return topic.failed(error.message.rstrip("."), "correct engine_version or allow_major_version_upgrade"), ()
     path = " -> ".join([current, *(hop.version for hop in hops)])

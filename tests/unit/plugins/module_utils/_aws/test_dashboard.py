@@ -72,3 +72,11 @@ def test_both_carry_the_deployments_mark_and_no_other_ones() -> None:
     for text in (str(dashboard_body(SUBJECT)), alarm_parameters(SUBJECT, ALARM)["AlarmDescription"]):
         assert SUBJECT.mark in text
         assert other.mark not in text
+
+
+def test_neptune_shows_its_own_metrics_of_the_side_that_receives() -> None:
+    body = dashboard_body(replace(SUBJECT, engine=ENGINES["neptune"]))
+    metrics = [metric for widget in body["widgets"][1:] for metric in widget["properties"]["metrics"]]
+    assert {metric[0] for metric in metrics} == {"AWS/Neptune"}
+    assert body["widgets"][1]["properties"]["title"] == "blue -> green, shop-84"
+    assert ENGINES["neptune"].watched == "", "no metric tells the lag, so that an alarm would lie"
