@@ -16,9 +16,11 @@ description:
   - On Aurora MySQL the metric is C(AuroraBinlogReplicaLag) of the side that is replicated to, in seconds, where -1 means that
     replication is not active. On Aurora PostgreSQL it is C(TransactionLogsDiskUsage) and C(ReplicationSlotDiskUsage) of the side
     that is replicated from, in bytes, where -1 means that logical replication is not in use.
+  - Amazon Neptune has no metric that tells how far a copy is behind. Its dashboard shows the transactions of the side that is
+    replicated to, and there is no alarm. M(bluegreen.aws.bg_info) tells the lag.
   - The dashboard is named C(Aurora-Binlog-Replication-Lag-REGION-WRITER), on Aurora PostgreSQL
-    C(Aurora-Logical-Replication-Lag-REGION-WRITER), after green's writer at the time that it is made. The alarm is named
-    O(deployment_id) followed by C(-replication-lag).
+    C(Aurora-Logical-Replication-Lag-REGION-WRITER), on Neptune C(Neptune-Streams-Replication-REGION-WRITER), after green's writer
+    at the time that it is made. The alarm is named O(deployment_id) followed by C(-replication-lag).
   - What the deployment did not make is never changed and never deleted.
 options:
   state:
@@ -31,7 +33,7 @@ options:
   engine:
     description: The database engine of both clusters.
     type: str
-    choices: [aurora_mysql, aurora_postgresql]
+    choices: [aurora_mysql, aurora_postgresql, neptune]
     required: true
   source_db_cluster_identifier:
     description: Blue. Required with O(state=present).
@@ -47,9 +49,10 @@ options:
     choices: [blue, green]
     default: blue
   alarm:
-    description: Whether there is an alarm. With V(false) the one that the deployment has is removed.
+    description:
+      - Whether there is an alarm. With V(false) the one that the deployment has is removed.
+      - Defaults to V(true), except with O(engine=neptune), for which there cannot be one.
     type: bool
-    default: true
   alarm_threshold:
     description:
       - What the metric has to exceed for the alarm.
@@ -125,7 +128,7 @@ watched:
       description: The cluster.
       type: str
     metric:
-      description: The metric.
+      description: The metric. Null for Neptune.
       type: str
       sample: AuroraBinlogReplicaLag
 actions:
@@ -180,7 +183,7 @@ def _present(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[s
     return {
         "dashboard_name": next(iter(after.dashboards)),
         "alarm_name": subject.alarm_name if after.alarm else None,
-        "watched": {"db_cluster_identifier": subject.watched_cluster, "metric": subject.engine.watched},
+        "watched": {"db_cluster_identifier": subject.watched_cluster, "metric": subject.engine.watched or None},
         **({"diff": {"before": before.as_dict(), "after": after.as_dict()}} if module._diff else {}),
     }
 
@@ -198,8 +201,13 @@ def _absent(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[st
 
 def _alarm(module: AnsibleAWSModule, subject: Subject) -> AlarmOptions | None:
     params = module.params
-    if not params["alarm"]:
+    wanted = bool(subject.engine.watched) if params["alarm"] is None else params["alarm"]
+    if not wanted:
         return None
+    if not subject.engine.watched:
+        raise BlueGreenError(
+            "Neptune publishes no metric that tells how far a copy is behind, so there can be no alarm: leave alarm out, and ask bg_info."
+        )
     if params["alarm_periods"] < 1:
         raise BlueGreenError(f"alarm_periods must be at least 1, but is {params['alarm_periods']}: correct it.")
     threshold = subject.engine.threshold if params["alarm_threshold"] is None else params["alarm_threshold"]
@@ -211,11 +219,11 @@ def main() -> None:
         argument_spec={
             **deployment_options(),
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "engine": {"type": "str", "choices": ["aurora_mysql", "aurora_postgresql"], "required": True},
+            "engine": {"type": "str", "choices": list(ENGINES), "required": True},
             "source_db_cluster_identifier": {"type": "str"},
             "db_cluster_identifier": {"type": "str"},
             "serving": {"type": "str", "choices": ["blue", "green"], "default": "blue"},
-            "alarm": {"type": "bool", "default": True},
+            "alarm": {"type": "bool"},
             "alarm_threshold": {"type": "float"},
             "alarm_periods": {"type": "int", "default": 3},
             "alarm_actions": {"type": "list", "elements": "str", "default": []},

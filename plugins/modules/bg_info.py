@@ -32,7 +32,7 @@ options:
       - The database engine of both clusters. When left out, the clusters tell it, and without a cluster it is
         V(aurora_postgresql).
     type: str
-    choices: [aurora_postgresql, aurora_mysql]
+    choices: [aurora_postgresql, aurora_mysql, neptune]
   databases:
     description:
       - The databases that the deployment replicates.
@@ -40,6 +40,16 @@ options:
       - For V(engine=aurora_postgresql). Aurora MySQL replicates all of them.
     type: list
     elements: str
+  graph_type:
+    description: What of the graph is replicated, for V(engine=neptune). Defaults to what is on record.
+    type: str
+    choices: [propertygraph, rdf]
+  checkpoint_table:
+    description:
+      - The table in DynamoDB with the checkpoints and the control record, for V(engine=neptune), as in
+        M(bluegreen.aws.neptune_streams_replication).
+      - Defaults to the one that the deployment has made.
+    type: str
 extends_documentation_fragment:
   - bluegreen.aws.deployment
   - bluegreen.aws.deployment.connections
@@ -58,6 +68,7 @@ attributes:
 seealso:
   - module: bluegreen.aws.aurora_clone
   - module: bluegreen.aws.binlog_replication
+  - module: bluegreen.aws.neptune_streams_replication
   - module: bluegreen.aws.pg_logical_subscription
 author:
   - bluegreen.aws contributors (@bluegreen-aws)
@@ -79,6 +90,17 @@ EXAMPLES = r"""
     green:
       host: "{{ deployment.green.endpoint }}"
       secret_arn: "{{ admin_secret_arn }}"
+
+- name: Look at a deployment of Amazon Neptune
+  bluegreen.aws.bg_info:
+    deployment_id: shop-graph
+    engine: neptune
+    blue:
+      host: "{{ deployment.blue.endpoint }}"
+      iam_auth: true
+    green:
+      host: "{{ deployment.green.endpoint }}"
+      iam_auth: true
 
 - name: Look at a deployment of Aurora MySQL
   bluegreen.aws.bg_info:
@@ -193,7 +215,8 @@ replication:
       description: C(forward) from blue to green, C(reverse) from green to blue, or null.
       type: str
     position:
-      description: The position that it began from, a set of GTIDs or a file and an offset on Aurora MySQL.
+      description:
+        - The position that it began from, a set of GTIDs or a file and an offset on Aurora MySQL, the id of an event on Neptune.
       type: str
       sample: 0/5F003A8
     mode:
@@ -203,6 +226,8 @@ replication:
       description:
         - How far it is behind in C(bytes), and in C(transactions) on Aurora MySQL with GTIDs. C(seconds) is null, because
           measuring it takes a write.
+        - On Neptune in C(commits), and in C(seconds) the age of the first event that is not applied. Both are null when they
+          cannot be told.
       type: dict
     error:
       description: What is wrong, or null.
@@ -229,6 +254,7 @@ from typing import Any
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.checkpoint_table import CheckpointTable
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.clusters import Cluster, find_green, read_cluster
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.global_clusters import globals_of
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
@@ -236,10 +262,14 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     connection_options,
     deployment_options,
     mysql_endpoint,
+    neptune_client,
     postgresql_endpoint,
     run,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import status as mysql
+from ansible_collections.bluegreen.aws.plugins.module_utils._neptune import deployment as neptune
+from ansible_collections.bluegreen.aws.plugins.module_utils._neptune.connection import GraphType
+from ansible_collections.bluegreen.aws.plugins.module_utils._neptune.state import observe
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import status as postgresql
 
 
@@ -268,12 +298,30 @@ def _engine(module: AnsibleAWSModule, cluster: Cluster | None) -> str:
 def _data_plane(module: AnsibleAWSModule, names: Names, engine: str) -> dict[str, Any]:
     if not module.params["blue"]:
         return {"serving": "unknown", "replication": None}
+    if engine == "neptune":
+        return _neptune(module, names)
     sides = ["blue", "green"] if module.params["green"] else ["blue"]
     if engine == "aurora_mysql":
         blue, *green = (mysql_endpoint(module, side) for side in sides)
         return mysql.deployment_status(blue, green[0] if green else None, names)
     blue, *green = (postgresql_endpoint(module, side) for side in sides)
     return postgresql.deployment_status(blue, green[0] if green else None, names, module.params["databases"])
+
+
+def _neptune(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
+    name = module.params["checkpoint_table"] or names.checkpoint_table
+    there = CheckpointTable(Api(module.client("dynamodb")), name, names.deployment_id).status()
+    state = observe(module.client("dynamodb") if there not in (None, "CREATING", "DELETING") else None, name, names)
+    if not module.params["green"]:
+        return {"serving": state.serving, "replication": None}
+    blue, green = (neptune_client(module, side) for side in ("blue", "green"))
+    try:
+        recorded = state.control.graph_type if state.control else None
+        kind: GraphType = "rdf" if (module.params["graph_type"] or recorded) == "rdf" else "propertygraph"
+        return {"serving": state.serving, "replication": neptune.report(blue, green, state, kind)}
+    finally:
+        for side in (blue, green):
+            side.close()
 
 
 def main() -> None:
@@ -284,7 +332,9 @@ def main() -> None:
             "db_cluster_identifier": {"type": "str"},
             "blue": connection_options(),
             "green": connection_options(),
-            "engine": {"type": "str", "choices": ["aurora_postgresql", "aurora_mysql"]},
+            "engine": {"type": "str", "choices": ["aurora_postgresql", "aurora_mysql", "neptune"]},
+            "graph_type": {"type": "str", "choices": ["propertygraph", "rdf"]},
+            "checkpoint_table": {"type": "str"},
             "databases": {"type": "list", "elements": "str"},
         },
         required_by={"green": ["blue"]},

@@ -29,7 +29,7 @@ options:
   engine:
     description: The database engine of both clusters.
     type: str
-    choices: [aurora_mysql, aurora_postgresql]
+    choices: [aurora_mysql, aurora_postgresql, neptune]
     required: true
   blue:
     required: true
@@ -56,6 +56,8 @@ options:
           - V(pgbouncer) and V(haproxy) make clients wait during the window, the others only point. What a gate that only points
             lets through is stopped by the fence.
           - V(pgbouncer) is for PostgreSQL only.
+          - With O(engine=neptune), whose server cannot refuse writes, V(haproxy) is the fence. Held, it shuts down every open
+            session to the side that serves, and before the other side opens it leads nowhere, for some milliseconds.
           - V(pgbouncer) needs O(gates[].host), O(gates[].user), O(gates[].databases) and O(gates[].config_file).
           - V(haproxy) needs O(gates[].socket), O(gates[].host), O(gates[].port) and O(gates[].backend).
           - V(route53) needs O(gates[].hosted_zone_id) and O(gates[].record).
@@ -230,6 +232,28 @@ options:
     description: How many values to leave out with O(sequences=margin).
     type: int
     default: 10000
+  checkpoint_table:
+    description:
+      - The table in DynamoDB with the checkpoints and the control record, for O(engine=neptune), as in
+        M(bluegreen.aws.neptune_streams_replication).
+      - Defaults to the one that the deployment has made.
+    type: str
+  graph_type:
+    description: What of the graph is replicated, for O(engine=neptune). Defaults to what is on record.
+    type: str
+    choices: [propertygraph, rdf]
+  writes_stopped:
+    description:
+      - For O(engine=neptune), which cannot be made read-only. Says that every application has stopped writing, where no gate of
+        type V(haproxy) cuts the connections of those that have not.
+      - Without either the switchover is refused, and so it is with another gate beside V(haproxy), whose clients nobody cuts.
+        Either way the stream of the side that serves must not move, and a write that is seen gives the writes back.
+    type: bool
+  quiet_interval:
+    description:
+      - Seconds between the three looks at the stream that have to be the same behind the fence, for O(engine=neptune).
+      - Defaults to V(0.1).
+    type: float
 extends_documentation_fragment:
   - bluegreen.aws.deployment
   - bluegreen.aws.deployment.connections
@@ -248,6 +272,7 @@ attributes:
     support: full
 seealso:
   - module: bluegreen.aws.binlog_replication
+  - module: bluegreen.aws.neptune_streams_replication
   - module: bluegreen.aws.pg_logical_subscription
   - module: bluegreen.aws.bg_readiness
   - module: bluegreen.aws.bg_verify
@@ -304,6 +329,23 @@ EXAMPLES = r"""
     green_db_cluster_parameter_group_name: shop-84-aurora-mysql8-4
     gates: "{{ gates }}"
 
+- name: Amazon Neptune, whose clients come through HAProxy
+  bluegreen.aws.bg_switchover:
+    deployment_id: shop-graph
+    engine: neptune
+    blue:
+      host: shop.cluster-abc.eu-central-1.neptune.amazonaws.com
+      iam_auth: true
+    green:
+      host: shop-graph.cluster-abc.eu-central-1.neptune.amazonaws.com
+      iam_auth: true
+    gates:
+      - type: haproxy
+        socket: /run/haproxy/admin.sock
+        host: 127.0.0.1
+        port: 8182
+        backend: shop
+
 - name: Bring it back
   bluegreen.aws.bg_switchover:
     state: rolled_back
@@ -354,6 +396,14 @@ gates:
     position:
       description: V(blue), V(green), V(held), or V(elsewhere) when it leads to neither or to both.
       type: str
+fence:
+  description:
+    - With O(engine=neptune), what kept clients from writing, V(gate) or V(user) for O(writes_stopped), V(part) or V(none) when not
+      all gates did or none, because the traffic did not have to be moved.
+    - Null for the other engines, whose servers do.
+  returned: success, and when O(engine=neptune) wrote behind its fence
+  type: str
+  sample: gate
 sequences:
   description: The sequences that the side which was opened took over. Null when none was opened, and for MySQL.
   returned: success
@@ -427,6 +477,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.green_parameters import GreenParameters
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.published_poller import running_poller
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
@@ -435,14 +486,20 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     deployment_options,
     expected_differences_option,
     mysql_endpoint,
+    neptune_endpoint,
+    neptune_signers,
     postgresql_endpoint,
     run,
     window_api,
+    window_client,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.engines import (
     ENGINES,
     REPLICATION_SSL_MODES,
+    NeptuneTools,
+    fence,
     pair,
+    problems,
     sequences,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates import Gates, Target
@@ -454,14 +511,27 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.timeline
 
 def _gates(module: AnsibleAWSModule, blue: Side, green: Side) -> Gates:
     targets = {side.name: Target(side.endpoint.host, side.endpoint.port) for side in (blue, green)}
-    return build(module.params["gates"], targets, window_api(module))
+    return build(module.params["gates"], targets, window_api(module), cuts=module.params["engine"] == "neptune")
 
 
 def _sides(module: AnsibleAWSModule, names: Names) -> tuple[Side, Side]:
     engine, group = module.params["engine"], module.params["green_db_cluster_parameter_group_name"]
-    endpoint = {"aurora_mysql": mysql_endpoint, "aurora_postgresql": postgresql_endpoint}[engine]
+    endpoint = {
+        "aurora_mysql": mysql_endpoint,
+        "aurora_postgresql": postgresql_endpoint,
+        "neptune": neptune_endpoint,
+    }[engine]
     parameters = GreenParameters(Api(module.client("rds")), names.deployment_id, group) if group else None
-    return pair(engine, endpoint(module, "blue"), endpoint(module, "green"), names, module.params, parameters)
+    tools = _neptune_tools(module, names) if engine == "neptune" else None
+    return pair(engine, endpoint(module, "blue"), endpoint(module, "green"), names, module.params, parameters, tools)
+
+
+def _neptune_tools(module: AnsibleAWSModule, names: Names) -> NeptuneTools:
+    def elsewhere() -> str | None:
+        cloudformation, events = Api(module.client("cloudformation")), Api(module.client("events"))
+        return running_poller(cloudformation, events, names.replication_stack, names.deployment_id)
+
+    return NeptuneTools(window_client(module, "dynamodb"), neptune_signers(module), elsewhere)
 
 
 def _switch(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[str, Any]:
@@ -490,14 +560,18 @@ def _switch(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[st
     finally:
         for closable in (gates, blue, green):
             closable.close()
-    return {
+    result = {
         "outcome": module.params["state"],
         "window_ms": timeline.window_ms,
         "timeline": timeline.as_list(),
         "sequences": sequences(target),
+        "fence": fence(module.params["engine"], module.params),
         **after,
         **({"diff": {"before": before, "after": after}} if module._diff else {}),
     }
+    if found := problems(blue, green):
+        raise BlueGreenError(f"{target.name} serves, but {' '.join(found)}", **result)
+    return result
 
 
 def _state(blue: Side, green: Side, gates: Gates) -> dict[str, Any]:
@@ -547,6 +621,10 @@ def main() -> None:
             "green_db_cluster_parameter_group_name": {"type": "str"},
             "sequences": {"type": "str", "choices": ["exact", "margin"], "default": "exact"},
             "sequence_margin": {"type": "int", "default": 10000},
+            "checkpoint_table": {"type": "str"},
+            "graph_type": {"type": "str", "choices": ["propertygraph", "rdf"]},
+            "writes_stopped": {"type": "bool"},
+            "quiet_interval": {"type": "float"},
             "expected_differences": expected_differences_option(),
         },
         supports_check_mode=True,

@@ -20,12 +20,15 @@ description:
   - On MySQL a schema is what is called a database here. What is defined is compared as well, columns, indexes, constraints,
     partitions, views, triggers, routines and events with their definers, because replication is not the only one to change it.
     Accounts are not compared, see M(bluegreen.aws.bg_readiness).
+  - A graph of Neptune is compared element by element, vertices and edges with their labels, ends, values and the types of these,
+    one table for each label, or for each set of labels that vertices have together. RDF is compared subject by subject, one table
+    for each graph. What replicates meanwhile may be a runner. When none does, this module applies what is written.
   - Fails when a difference is found, and when a table could not be compared. Such a table is never called equal.
 options:
   engine:
     description: The database engine of both clusters.
     type: str
-    choices: [aurora_mysql, aurora_postgresql]
+    choices: [aurora_mysql, aurora_postgresql, neptune]
     required: true
   blue:
     required: true
@@ -101,6 +104,22 @@ options:
       - Not with O(method=cut), where everything is read at one moment.
     type: int
     default: 0
+  sample:
+    description:
+      - For O(engine=neptune). How many vertices and how many edges, or subjects of each graph, to compare. The rows of every table
+        are counted all the same. V(0) compares everything.
+      - Reading everything takes a scan of the graph for each 1000 elements, so a large graph is better sampled.
+    type: int
+    default: 0
+  checkpoint_table:
+    description:
+      - The table in DynamoDB with the checkpoints, for O(engine=neptune), as in M(bluegreen.aws.neptune_streams_replication).
+      - Defaults to the one that the deployment has made.
+    type: str
+  graph_type:
+    description: What of the graph is compared, for O(engine=neptune). Defaults to what is replicated.
+    type: str
+    choices: [propertygraph, rdf]
 extends_documentation_fragment:
   - bluegreen.aws.deployment
   - bluegreen.aws.deployment.connections
@@ -126,6 +145,10 @@ notes:
   - On MySQL a table is read in ranges of its primary key, or of a unique index over columns that cannot be NULL. A table without
     one, or whose key begins with a column of type FLOAT, DOUBLE, ENUM, SET or with a prefix, is read in one piece.
   - On MySQL the progress is kept in C(bluegreen.verify_progress) on green, outside the binary log.
+  - Neptune has no lock that lets writers wait, so there is no O(method=cut), and no O(resume_max_age). The blank nodes of a graph of
+    RDF have no name that both sides share, so they are compared together, by what is said of them.
+  - With O(engine=neptune) patterns name C(vertex.LABEL), C(edge.LABEL) or C(graph.IRI), and columns of O(expected_differences)
+    are property keys or predicates.
   - A statement that alters a table waits while the table is read, and whatever comes after it on that table waits behind it.
 seealso:
   - module: bluegreen.aws.pg_logical_subscription
@@ -176,6 +199,17 @@ EXAMPLES = r"""
     green:
       host: shop-84.cluster-abc.eu-central-1.rds.amazonaws.com
       secret_arn: "{{ admin_secret_arn }}"
+
+- name: A graph of Neptune, every element
+  bluegreen.aws.bg_verify:
+    deployment_id: shop-graph
+    engine: neptune
+    blue:
+      host: shop.cluster-abc.eu-central-1.neptune.amazonaws.com
+      iam_auth: true
+    green:
+      host: shop-graph.cluster-abc.eu-central-1.neptune.amazonaws.com
+      iam_auth: true
 """
 
 RETURN = r"""
@@ -308,6 +342,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.comparison import judge, summed_up
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.verification import Options, Verdict
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
@@ -315,11 +350,17 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     deployment_options,
     expected_differences_option,
     mysql_endpoint,
+    neptune_client,
+    neptune_endpoint,
     postgresql_endpoint,
     run,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import verify as verify_mysql
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import verify_others
+from ansible_collections.bluegreen.aws.plugins.module_utils._neptune import verify as verify_neptune
+from ansible_collections.bluegreen.aws.plugins.module_utils._neptune.connection import GraphType
+from ansible_collections.bluegreen.aws.plugins.module_utils._neptune.lease import Lease
+from ansible_collections.bluegreen.aws.plugins.module_utils._neptune.state import observe
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import status
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import verify as verify_postgresql
 
@@ -368,9 +409,32 @@ def _mysql(module: AnsibleAWSModule, names: Names, options: Options) -> tuple[En
     return blue, green, source.side, verdict
 
 
+def _neptune(module: AnsibleAWSModule, names: Names, options: Options) -> tuple[Endpoint, Endpoint, str, Verdict]:
+    blue, green = neptune_endpoint(module, "blue"), neptune_endpoint(module, "green")
+    dynamodb = module.client("dynamodb")
+    table = module.params["checkpoint_table"] or names.checkpoint_table
+    state = observe(dynamodb, table, names)
+    if module.params["databases"] is not None:
+        raise BlueGreenError("The option databases means nothing to the engine neptune: leave it out.")
+    recorded = state.control.graph_type if state.control else None
+    graph_type: GraphType = "rdf" if (module.params["graph_type"] or recorded) == "rdf" else "propertygraph"
+    source, target = ("green", "blue") if state.serving == "green" else ("blue", "green")
+    lease = Lease(dynamodb, table, names.lease_key("reverse" if source == "green" else "forward"))
+    clients = {side: neptune_client(module, side) for side in (source, target)}
+    try:
+        verdict = verify_neptune.verify(
+            clients[source], clients[target], lease, graph_type, options, module.params["sample"]
+        )
+    finally:
+        for client in clients.values():
+            client.close()
+    return blue, green, source, verdict
+
+
 _ENGINES: dict[str, Callable[[AnsibleAWSModule, Names, Options], tuple[Endpoint, Endpoint, str, Verdict]]] = {
     "aurora_mysql": _mysql,
     "aurora_postgresql": _postgresql,
+    "neptune": _neptune,
 }
 
 
@@ -391,6 +455,9 @@ def main() -> None:
             "lock_timeout": {"type": "float", "default": 0.5},
             "timeout": {"type": "float", "default": 0},
             "resume_max_age": {"type": "int", "default": 0},
+            "sample": {"type": "int", "default": 0},
+            "checkpoint_table": {"type": "str"},
+            "graph_type": {"type": "str", "choices": ["propertygraph", "rdf"]},
         },
         supports_check_mode=False,
     )

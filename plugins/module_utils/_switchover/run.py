@@ -62,7 +62,7 @@ class Move:
         self._reverse = reverse
         self._window: Deadline | None = None
         self._limit: threading.Timer | None = None
-        self._opening = False
+        self._opening = self._held = False
 
     def observe(self) -> Observation:
         """What is true now; read-only."""
@@ -155,9 +155,9 @@ class Move:
             Action.RELEASE: lambda: self._point_at(source.name),
             Action.PREPARE: self._prepare,
             Action.ARM: lambda: source.arm(target),
-            Action.HOLD: lambda: self._gates.hold(Deadline(min(self._limits.gate, window.left))),
+            Action.HOLD: lambda: self._hold(window),
             Action.FENCE: lambda: source.fence(window),
-            Action.DRAIN: lambda: source.drain(target, window),
+            Action.DRAIN: lambda: self._drain(window),
             Action.OPEN: lambda: self._open(window),
             Action.RETARGET: self._retarget,
             Action.END: lambda: target.end(source),
@@ -181,7 +181,17 @@ class Move:
             lag = self._source.lag(self._target, self._limits.max_lag)
         self._timeline.note(f"lag {lag:.3f} s")
 
+    def _hold(self, window: Deadline) -> None:
+        self._gates.hold(Deadline(min(self._limits.gate, window.left)))
+        self._held = True
+
+    def _drain(self, window: Deadline) -> None:
+        if not self._held:
+            self._gates.seal()  # held by a run that died, whose own session no longer keeps the others out
+        self._source.drain(self._target, window)
+
     def _open(self, window: Deadline) -> None:
+        self._gates.seal()
         taken = self._target.take_over(self._source)
         for note in taken.notes:
             self._timeline.note(note)

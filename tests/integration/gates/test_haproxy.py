@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -39,8 +39,9 @@ class _Server(socketserver.ThreadingTCPServer):
 class _Say(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         assert isinstance(self.server, _Server)
-        while self.request.recv(64):
-            self.request.sendall(self.server.name.encode())
+        with suppress(ConnectionResetError):  # a session that the gate has cut
+            while self.request.recv(64):
+                self.request.sendall(self.server.name.encode())
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +75,19 @@ def gate(proxy: HAProxy, sides: Mapping[str, Target]) -> Iterator[HAProxyGate]:
     made.close()
 
 
-def make(proxy: HAProxy, sides: Mapping[str, Target]) -> HAProxyGate:
+@pytest.fixture
+def fence(proxy: HAProxy, sides: Mapping[str, Target]) -> Iterator[HAProxyGate]:
+    """The gate of an engine that has no other fence, pointing at blue when a test begins and when it has ended."""
+    made = make(proxy, sides, cuts=True)
+    yield made
+    Gates([made]).switch_to("blue")
+    made.close()
+
+
+def make(proxy: HAProxy, sides: Mapping[str, Target], *, cuts: bool = False) -> HAProxyGate:
     servers = {"blue": "blue", "green": "green"}
-    return HAProxyGate(HAProxyPlace(proxy.socket, Target(proxy.host, proxy.port), BACKEND, servers), sides)
+    place = HAProxyPlace(proxy.socket, Target(proxy.host, proxy.port), BACKEND, servers)
+    return HAProxyGate(place, sides, cuts=cuts)
 
 
 def client(proxy: HAProxy) -> socket.socket:
@@ -149,6 +160,60 @@ def test_a_session_that_is_open_goes_on_until_the_gate_points_elsewhere(gate: HA
         assert answer(link) == "blue"
         gate.retarget("green")
         assert answer(link) == ""
+
+
+def test_a_gate_that_is_the_fence_ends_every_session_and_lets_nobody_else_through(
+    fence: HAProxyGate, proxy: HAProxy
+) -> None:
+    open_ones = [client(proxy) for _one in range(CROWD)]
+    assert Counter(answer(link) for link in open_ones) == {"blue": CROWD}
+    hold(fence)
+    waiting = [client(proxy) for _one in range(3)]
+    assert Counter(answer(link) for link in open_ones) == {"": CROWD}
+    assert [answer(link, 0.05) for link in waiting] == ["waits"] * 3
+    fence.release()
+    assert [answer(link) for link in waiting] == ["blue"] * 3
+
+
+def test_sealed_nobody_gets_through_when_the_process_is_gone_and_who_waited_reaches_the_other_side(
+    fence: HAProxyGate, proxy: HAProxy, sides: Mapping[str, Target]
+) -> None:
+    dying = make(proxy, sides, cuts=True)
+    hold(dying)
+    waiting = [client(proxy) for _one in range(5)]
+    Gates([dying]).seal()
+    dying.close()
+    with client(proxy) as late:
+        assert answer(late, 1) == ""
+    assert answer(waiting[0], 0.1) == "waits"
+    assert fence.facts() == "held"
+    Gates([fence]).switch_to("green")
+    assert Counter(answer(link) for link in waiting[1:]) == {"green": 4}
+    assert fence.facts() == "green"
+
+
+def test_a_hold_whose_process_died_is_made_tight_again(
+    fence: HAProxyGate, proxy: HAProxy, sides: Mapping[str, Target]
+) -> None:
+    dead = make(proxy, sides, cuts=True)
+    hold(dead)
+    dead.close()
+    with client(proxy) as through:
+        assert answer(through) == "blue", "one at a time gets through"
+        fence.seal()
+        assert answer(through) == ""
+        with client(proxy) as late:
+            assert answer(late, 1) == ""
+    Gates([fence]).switch_to("blue")
+    with client(proxy) as again:
+        assert answer(again) == "blue"
+
+
+def test_only_a_gate_that_is_the_fence_is_sealed(gate: HAProxyGate, proxy: HAProxy) -> None:
+    Gates([gate]).seal()
+    assert gate.facts() == "blue"
+    with client(proxy) as link:
+        assert answer(link) == "blue"
 
 
 def test_what_a_run_that_died_left_held_is_found_and_released(

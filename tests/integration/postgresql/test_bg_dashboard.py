@@ -142,3 +142,14 @@ def test_what_somebody_else_made_is_refused_and_never_removed(
 def test_a_green_that_does_not_exist_is_one_sentence(run_module: RunModule, options: dict[str, Any]) -> None:
     with pytest.raises(ModuleFailed, match="The DB cluster missing should be green, but it does not exist"):
         run_module(MODULE, **{**options, "deployment_id": "missing"})
+
+
+def test_neptune_gets_a_dashboard_and_no_alarm_that_could_not_know(
+    lab: Lab, run_module: RunModule, options: dict[str, Any]
+) -> None:
+    result = run_module(MODULE, **{**options, "engine": "neptune"})
+    assert dashboards(lab) == [result["dashboard_name"]] == [f"Neptune-Streams-Replication-{REGION}-watched-1"]
+    assert (result["alarm_name"], alarm(lab)) == (None, None)
+    assert run_module(MODULE, **{**options, "engine": "neptune"})["changed"] is False
+    with pytest.raises(ModuleFailed, match="there can be no alarm"):
+        run_module(MODULE, **{**options, "engine": "neptune", "alarm": True})

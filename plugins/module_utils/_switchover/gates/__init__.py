@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from ..._core.checks import Check
 from ..._core.errors import BlueGreenError, words
@@ -60,6 +60,16 @@ class Gate(Protocol):
 
     def close(self) -> None:
         """Close the gate's connections."""
+
+
+@runtime_checkable
+class CuttingGate(Gate, Protocol):
+    """A gate that is the fence when it ``cuts``: the server behind it has none."""
+
+    cuts: bool
+
+    def seal(self) -> None:
+        """Let nobody through from here on, whatever becomes of this process, and shut down every session."""
 
 
 class Gates:
@@ -112,6 +122,19 @@ class Gates:
             self._known[number] = "held"
 
         self._together([number for number, gate in enumerate(self._gates) if gate.holds], one, None)
+
+    def seal(self) -> None:
+        """Let those gates that are the fence let nobody through any more, so that they hold without this process too."""
+
+        def one(number: int) -> None:
+            gate = self._gates[number]
+            self._known[number] = None
+            if isinstance(gate, CuttingGate):
+                gate.seal()
+            self._known[number] = "held"
+
+        cutting = [number for number, gate in enumerate(self._gates) if isinstance(gate, CuttingGate) and gate.cuts]
+        self._together(cutting, one, None)
 
     def switch_to(self, side: str, seconds: float | None = None, note: Note = str) -> None:
         """Point every gate that is not known to point there at ``side`` and release it, all at the same time.

@@ -11,6 +11,10 @@ connects waits in the backend's queue, at most for HAProxy's ``timeout queue``, 
 soon as that is ready. HAProxy cannot tell statements apart, so sessions that are open are left to the fence; what is
 left of them afterwards is shut down.
 
+An engine whose server cannot refuse writes has no other fence than the gate. Then it *cuts*: held, every open session is
+shut down as well, and before the other side opens no server is in use (``seal``), which outlasts our own session and this
+process. Whoever connects in the moment between the seal and the switch is turned away instead of waiting.
+
 The limit of the frontend (``set maxconn frontend F 0``) would hold clients too, but versions without the fix of
 https://github.com/haproxy/haproxy/issues/2726 (2.6.12 of Debian 12 among them) lock up when it is raised again while
 clients wait. The address of a single server (``set server B/S addr``) is not used because it takes numbers only: the
@@ -36,6 +40,9 @@ from .haproxy_state import ONE, Snapshot, snapshot
 _TIMEOUT = 5.0  # s, for one command
 _STAND_IN = 2.0  # s, for our session to reach the server
 _QUEUE = 1.0  # s, to let the waiting clients through
+_CUT = 1.0  # s, for sessions that were shut down to be gone
+_BATCH = 50  # sessions that are shut down by one line of commands
+_SESSION = re.compile(r"^(0x[0-9a-f]+): .*?\bsrc=\S*?:(\d+) .*?\bbe=(\S+) srv=(\S+) ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -53,9 +60,10 @@ class HAProxyGate:
 
     holds = True
 
-    def __init__(self, place: HAProxyPlace, sides: Mapping[str, Target]) -> None:
+    def __init__(self, place: HAProxyPlace, sides: Mapping[str, Target], *, cuts: bool = False) -> None:
         self.name = f"HAProxy at {place.api}"
         self._place, self._sides = place, dict(sides)
+        self.cuts = cuts
         self._stand_in: socket.socket | None = None
 
     def facts(self) -> Position:
@@ -81,12 +89,29 @@ class HAProxyGate:
         return checks
 
     def hold(self, deadline: Deadline) -> None:
-        """New clients wait from here on; sessions that are open are the fence's business."""
+        """New clients wait from here on; sessions that are open are the fence's business, or cut by a gate that cuts."""
         side = self._pointed(self._look())
         self._take_the_slot(side, min(_STAND_IN, deadline.left))
         self._command(f"set maxconn server {self._server(side)} {ONE}")
         if self._look().servers[self._place.servers[side]].limit != ONE:
             raise BlueGreenError(f"{self.name} should have taken over maxconn {ONE} for {side}, but has not.")
+        if self.cuts:
+            self._cut(side, deadline)
+
+    def seal(self) -> None:
+        """Nobody gets through from here on, whatever becomes of this process; clients that wait in the queue go on waiting."""
+        used = [side for side, name in self._place.servers.items() if self._look().servers[name].in_use]
+        for side in used:
+            self._command(
+                f"set server {self._server(side)} state maint", f"shutdown sessions server {self._server(side)}"
+            )
+        self._give_the_slot()
+        for side in self._place.servers:
+            self._cut(side, Deadline(_CUT))
+        if position(self._look(), self._place.servers) != "held":
+            raise BlueGreenError(
+                f"{self.name} should let nobody through, but does: its servers were changed meanwhile."
+            )
 
     def retarget(self, side: str) -> None:
         """The other server is ready first, so that nobody who comes between the two commands is turned away."""
@@ -126,6 +151,30 @@ class HAProxyGate:
     def close(self) -> None:
         """End our session, if there still is one."""
         self._give_the_slot()
+
+    # -- the sessions
+
+    def _cut(self, side: str, deadline: Deadline) -> None:
+        """Shut down every session on the server but ours; each that is not gone at once is shut down again."""
+        mine = self._stand_in.getsockname()[1] if self._stand_in is not None else None
+        while others := self._sessions(side, mine):
+            if deadline.passed:
+                raise BlueGreenError(
+                    f"{self.name} should have shut down every session to {side}, but {len(others)} are left."
+                )
+            for start in range(0, len(others), _BATCH):
+                self._ask("; ".join(f"shutdown session {one}" for one in others[start : start + _BATCH]))
+            time.sleep(0.001)
+
+    def _sessions(self, side: str, mine: int | None) -> list[str]:
+        """The pointers of the sessions on the server, except that of our own source port."""
+        place = self._place
+        found = _SESSION.findall(self._ask("show sess"))
+        return [
+            pointer
+            for pointer, port, backend, server in found
+            if (backend, server) == (place.backend, place.servers[side]) and port != str(mine)
+        ]
 
     # -- the slot
 

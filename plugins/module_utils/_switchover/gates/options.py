@@ -79,16 +79,19 @@ def gates_option() -> dict[str, Any]:
     }
 
 
-def build(gates: Sequence[Mapping[str, Any]], sides: Mapping[str, Target], api: ApiFor) -> Gates:
+def build(gates: Sequence[Mapping[str, Any]], sides: Mapping[str, Target], api: ApiFor, *, cuts: bool = False) -> Gates:
     """The gates of the option; ``api`` gives an AWS service by its name, ready to be called inside the window.
 
+    ``cuts``: the servers cannot refuse writes, so a gate that holds shuts down the open sessions too.
     Raises :class:`BlueGreenError` for options that cannot be what is meant.
     """
     permissions = Permissions(api)
-    return Gates([_gate(options, sides, api, permissions) for options in gates])
+    return Gates([_gate(options, sides, api, permissions, cuts) for options in gates])
 
 
-def _gate(options: Mapping[str, Any], sides: Mapping[str, Target], api: ApiFor, permissions: Permissions) -> Gate:
+def _gate(
+    options: Mapping[str, Any], sides: Mapping[str, Target], api: ApiFor, permissions: Permissions, cuts: bool
+) -> Gate:
     own = {side: _target(options, side, sides[side]) for side in _SIDES}
     if own["blue"] == own["green"]:
         raise BlueGreenError(
@@ -97,7 +100,7 @@ def _gate(options: Mapping[str, Any], sides: Mapping[str, Target], api: ApiFor, 
         )
     makers: dict[str, Callable[[], Gate]] = {
         "pgbouncer": lambda: _pgbouncer(options, own),
-        "haproxy": lambda: _haproxy(options, own),
+        "haproxy": lambda: _haproxy(options, own, cuts),
         "route53": lambda: _route53(options, own, api, permissions),
         "secretsmanager_secret": lambda: _secret(options, own, api, permissions),
         "ssm_parameter": lambda: _parameter(options, own, api, permissions),
@@ -122,13 +125,13 @@ def _pgbouncer(options: Mapping[str, Any], sides: Mapping[str, Target]) -> Gate:
     )
 
 
-def _haproxy(options: Mapping[str, Any], sides: Mapping[str, Target]) -> Gate:
+def _haproxy(options: Mapping[str, Any], sides: Mapping[str, Target], cuts: bool) -> Gate:
     api: str = options["socket"]
     if not api.startswith("/") and not api.rpartition(":")[2].isdigit():
         raise BlueGreenError(f"The gate's option socket should be a path or host:port, but is {api}: correct it.")
     servers = {side: options[f"{side}_server"] for side in _SIDES}
     frontend = Target(options["host"], options["port"])
-    return HAProxyGate(HAProxyPlace(api, frontend, options["backend"], servers), sides)
+    return HAProxyGate(HAProxyPlace(api, frontend, options["backend"], servers), sides, cuts=cuts)
 
 
 def _route53(options: Mapping[str, Any], sides: Mapping[str, Target], api: ApiFor, permissions: Permissions) -> Gate:

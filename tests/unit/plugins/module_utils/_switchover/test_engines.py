@@ -14,7 +14,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint impor
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.side import MySQLSide
-from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.engines import pair, sequences
+from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.engines import fence, pair, sequences
 
 OPTIONS: dict[str, Any] = {
     "expected_differences": [],
@@ -26,6 +26,11 @@ OPTIONS: dict[str, Any] = {
     "replication_user": None,
     "replication_password": None,
     "green_db_cluster_parameter_group_name": None,
+    "checkpoint_table": None,
+    "graph_type": None,
+    "writes_stopped": None,
+    "quiet_interval": None,
+    "reverse_replication": True,
 }
 
 
@@ -56,8 +61,27 @@ def test_the_sides_of_mysql_have_their_names_and_no_sequences() -> None:
             {"replication_user": "repl"},
             "replication_user means nothing to the engine aurora_postgresql",
         ),
+        ("aurora_mysql", {"writes_stopped": True}, "writes_stopped means nothing to the engine aurora_mysql"),
+        ("neptune", {"databases": ["shop"]}, "databases means nothing to the engine neptune"),
+        ("neptune", {"gates": [{"type": "pgbouncer"}]}, "PgBouncer speaks PostgreSQL's protocol only"),
     ],
 )
 def test_what_an_engine_has_no_use_for_is_refused(engine: str, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(BlueGreenError, match=sentence):
         build(engine, **options)
+
+
+@pytest.mark.parametrize(
+    ("engine", "options", "kind"),
+    [
+        ("neptune", {"gates": [{"type": "haproxy"}]}, "gate"),
+        ("neptune", {"gates": [{"type": "haproxy"}], "writes_stopped": True}, "gate"),
+        ("neptune", {"gates": [{"type": "route53"}], "writes_stopped": True}, "user"),
+        ("neptune", {"gates": [{"type": "route53"}]}, "none"),
+        ("neptune", {"gates": [{"type": "haproxy"}, {"type": "route53"}]}, "part"),
+        ("neptune", {"gates": [{"type": "haproxy"}, {"type": "route53"}], "writes_stopped": True}, "user"),
+        ("aurora_mysql", {"gates": []}, None),
+    ],
+)
+def test_who_keeps_the_clients_of_neptune_from_writing(engine: str, options: dict[str, Any], kind: str | None) -> None:
+    assert fence(engine, {**OPTIONS, **options}) == kind
