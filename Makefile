@@ -5,6 +5,7 @@
 ENGINE ?= aurora_postgresql
 SABOTAGE ?=
 GTID ?=
+GRAPH ?=
 RUNS ?= 10
 TESTS ?=
 python = .venv/bin/python
@@ -15,7 +16,8 @@ gates = ansible-lint ansible-test-sanity ansible-test-units changelog checks doc
 
 help:
 	@echo 'make demo        blue/green under write load on a local AWS; ENGINE=$(ENGINE) SABOTAGE=fence|position|marker'
-	@echo '                 ENGINE=aurora_postgresql|aurora_postgresql_global|aurora_mysql; GTID=off for a MySQL blue without'
+	@echo '                 ENGINE=aurora_postgresql|aurora_postgresql_global|aurora_mysql|neptune; GTID=off for a MySQL blue without,'
+	@echo '                 GRAPH=rdf for a Neptune blue that holds one, in place of a property graph'
 	@echo 'make test        unit tests and behaviour tests on real servers; TESTS=path picks some'
 	@echo 'make lint        the quick gates; each gate is a target too:'
 	@echo '                 $(gates)'
@@ -29,7 +31,7 @@ setup:
 	@sh .ci/setup
 
 demo: setup
-	@$(python) -m tests.lab.demo --engine $(ENGINE) $(if $(SABOTAGE),--sabotage $(SABOTAGE)) $(if $(GTID),--gtid $(GTID))
+	@$(python) -m tests.lab.demo --engine $(ENGINE) $(if $(SABOTAGE),--sabotage $(SABOTAGE)) $(if $(GTID),--gtid $(GTID)) $(if $(GRAPH),--graph $(GRAPH))
 
 test: setup
 	@$(python) -m pytest $(TESTS)

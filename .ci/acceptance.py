@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Acceptance: the deployment of an engine from end to end on the lab, as it is promised, and a table of what held.
 
-It exists for aurora_postgresql, for aurora_mysql (whose kills are in the tests), and as a demo for a global database of
-PostgreSQL. Nothing here runs on AWS itself, and the other engines are not there yet. The tests and the gates are `make ci`.
+It exists for aurora_postgresql, for aurora_mysql and neptune (whose kills are in the tests), and as a demo for a global
+database of PostgreSQL. Nothing here runs on AWS itself, and the other engines are not there yet. The tests and the gates are `make ci`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # The whole of acceptance by engine: what is only demonstrated has the windows, kills and sabotages of another one.
-ENGINES = ("aurora_postgresql", "aurora_mysql", "aurora_postgresql_global")
+ENGINES = ("aurora_postgresql", "aurora_mysql", "neptune", "aurora_postgresql_global")
 DEMO_ONLY = ("aurora_postgresql_global",)
 KILLED = ("aurora_postgresql",)  # tests.crash knows this one
 BASELINES = {"aurora_mysql": ("--baseline", "runbook")}
+OTHER_DEMOS = {"neptune": {"demo rdf": ("--graph", "rdf")}}
+OTHER_BENCHES = {"neptune": ("tests.bench", "streams")}  # in place of the windows of many switchovers
+# The statements that replication writes, on a real openCypher engine too.
+CONTRACTS = {"neptune": ("tests.lab.neptune.contract",)}
 SABOTAGES = ("fence", "position", "marker")
 KILLS = 20
 LEAST_ACKNOWLEDGED = 20_000
@@ -91,15 +95,20 @@ def steps(engine: str, runs: int) -> list[Step]:
         return [Step("demo", demo, judge_demo)]
     return [
         Step("demo", demo, judge_demo),
+        *(Step(name, (*demo, *more), judge_demo) for name, more in OTHER_DEMOS.get(engine, {}).items()),
         *(Step(f"sabotage {name}", (*demo, "--sabotage", name), judge_sabotage) for name in SABOTAGES),
         *(
             Step(f"{KILLS} kills in {phase}", ("tests.crash", "--phase", phase, "--kills", str(KILLS)), judge_success)
             for phase in ("create", "switchover")
             if engine in KILLED
         ),
+        *([Step("contract", CONTRACTS[engine], judge_success)] if engine in CONTRACTS else []),
         Step(
             "bench",
-            ("tests.bench", "switchover", "--engine", engine, "--runs", str(runs), *BASELINES.get(engine, ())),
+            OTHER_BENCHES.get(
+                engine,
+                ("tests.bench", "switchover", "--engine", engine, "--runs", str(runs), *BASELINES.get(engine, ())),
+            ),
             judge_success,
         ),
     ]

@@ -17,19 +17,21 @@ import pymysql
 from psycopg2.extensions import connection as Connection
 from pymysql.cursors import Cursor
 
-from tests.lab import load_schema
+from tests.lab import load_neptune, load_schema
 from tests.lab.auditor import Audit, Side, audit
 from tests.lab.gate import Gate
 from tests.lab.lab import REGION, Blue, Lab
 from tests.lab.load import Load, Target
 from tests.lab.load_mysql import encryption
-from tests.lab.tools import MYSQL
+from tests.lab.tools import MYSQL, NEPTUNE
 from tests.playbook import Playbook
 
 DEPLOYMENT = "shop-pg18"
 TARGET_VERSION = "18.4"
 MYSQL_DEPLOYMENT = "shop-my84"
 MYSQL_TARGET_VERSION = "8.4.mysql_aurora.8.4.7"
+NEPTUNE_DEPLOYMENT = "shop-nep14"
+NEPTUNE_TARGET_VERSION = "1.4.6.0"
 APPLICATION = "shop_app"  # the account that writers use
 
 
@@ -57,6 +59,21 @@ def mysql_variables(lab: Lab, blue: Blue, **more: Any) -> dict[str, Any]:
         "aurora_mysql_admin": {"secret_arn": blue.secret_arn, "ca_cert": lab.ca_file},
         "aurora_mysql_skip_final_snapshot": True,
         "aurora_mysql_wait_delay": 0.2,
+        **more,
+    }
+
+
+def neptune_variables(lab: Lab, blue: Blue, **more: Any) -> dict[str, Any]:
+    """The extra variables of a user who takes blue to Neptune 1.4; there is no login."""
+    return {
+        "neptune_deployment_id": NEPTUNE_DEPLOYMENT,
+        "neptune_source_db_cluster_identifier": blue.cluster,
+        "neptune_graph_type": blue.graph_type,
+        "neptune_engine_version": NEPTUNE_TARGET_VERSION,
+        "neptune_allow_major_version_upgrade": True,
+        "neptune_connection": {"ca_cert": lab.ca_file},
+        "neptune_skip_final_snapshot": True,
+        "neptune_wait_delay": 0.2,
         **more,
     }
 
@@ -93,8 +110,15 @@ class Scene:
 
 
 def parameters(lab: Lab, blue: Blue, cluster: str) -> dict[str, Any]:
-    """The driver's parameters for the master user of ``blue`` on its cluster or on a clone of it."""
+    """The driver's parameters for the master user of ``blue``, on its cluster or on a clone of it; Neptune has no users."""
     found = lab.client("rds").describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]
+    if blue.engine == NEPTUNE:
+        return {
+            "host": found["Endpoint"],
+            "port": found["Port"],
+            "ca_file": lab.ca_file,
+            "graph": blue.graph_type,
+        }
     if blue.engine == MYSQL:
         return {
             "host": found["Endpoint"],
@@ -132,13 +156,17 @@ def connect_mysql(lab: Lab, blue: Blue, cluster: str) -> pymysql.Connection[Curs
 
 
 def make_application(lab: Lab, blue: Blue, password: str, writers: Iterable[int]) -> None:
-    """Give blue the application's account, tables and the rows of its writers."""
-    there = (
+    """Give blue the application's account, tables and the rows of its writers, what there is of them in the engine."""
+    if blue.engine == NEPTUNE:
+        there = Target(blue.host, blue.port, blue.graph_type, "", "", "verify-full", lab.ca_file, blue.engine)
+        load_neptune.create(there, writers)
+        return
+    connected = (
         connect_mysql(lab, blue, blue.cluster)
         if blue.engine == MYSQL
         else connect(lab, blue, blue.cluster, blue.database)
     )
-    with closing(there) as connection:
+    with closing(connected) as connection:
         load_schema.create(connection, APPLICATION, password, writers)
 
 
@@ -156,8 +184,8 @@ def fenced(connection: Connection, database: str) -> bool:
 
 def fingerprint(lab: Lab, blue: Blue) -> dict[str, Any]:
     """What blue's catalogs and AWS say now, without what changes by itself; equal before and after nothing was done."""
-    sql = _mysql_catalog(lab, blue) if blue.engine == MYSQL else _postgresql_catalog(lab, blue)
-    return {"sql": sql, "aws": {region: _aws(lab, region) for region in (REGION, *blue.secondaries)}}
+    catalog = {MYSQL: _mysql_catalog, NEPTUNE: _neptune_settings}.get(blue.engine, _postgresql_catalog)(lab, blue)
+    return {"sql": catalog, "aws": {region: _aws(lab, region) for region in (REGION, *blue.secondaries)}}
 
 
 _MYSQL_CATALOG = {
@@ -187,6 +215,20 @@ def _mysql_catalog(lab: Lab, blue: Blue) -> dict[str, Any]:
             return sorted(str(row[0]) for row in cursor.fetchall())
 
         return {name: column(statement) for name, statement in _MYSQL_CATALOG.items()}
+
+
+def _neptune_settings(lab: Lab, blue: Blue) -> dict[str, Any]:
+    """What Neptune has in place of a catalog: no server setting, no account, only its cluster's parameters and state."""
+    rds = lab.client("rds")
+    found = rds.describe_db_clusters(DBClusterIdentifier=blue.cluster)["DBClusters"][0]
+    group = found["DBClusterParameterGroup"]
+    values = rds.describe_db_cluster_parameters(DBClusterParameterGroupName=group, Source="user")["Parameters"]
+    return {
+        "group": group,
+        "status": found["Status"],
+        "parameters": sorted(f"{one['ParameterName']} {one['ParameterValue']}" for one in values),
+        "members": sorted(one["DBClusterParameterGroupStatus"] for one in found["DBClusterMembers"]),
+    }
 
 
 def _postgresql_catalog(lab: Lab, blue: Blue) -> dict[str, Any]:
@@ -228,6 +270,8 @@ def _aws(lab: Lab, region: str) -> dict[str, Any]:
         "clusters": {c["DBClusterIdentifier"]: c["EngineVersion"] for c in client.describe_db_clusters()["DBClusters"]},
         "dashboards": sorted(d["DashboardName"] for d in cloudwatch.list_dashboards()["DashboardEntries"]),
         "alarms": sorted(alarm["AlarmName"] for alarm in cloudwatch.describe_alarms()["MetricAlarms"]),
+        "tables": sorted(lab.client("dynamodb", region).list_tables()["TableNames"]),
+        "stacks": sorted(s["StackName"] for s in lab.client("cloudformation", region).describe_stacks()["Stacks"]),
         "instances": sorted(i["DBInstanceIdentifier"] for i in client.describe_db_instances()["DBInstances"]),
         "parameter groups": sorted(
             [

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``python -m tests.lab.demo``: a blue/green deployment under write load, from end to end, and the proof of it.
 
-Blue runs PostgreSQL 16 or MySQL 8.0 with writers on it; the playbook, started as a user starts it, builds green, upgrades
-it to 18 or 8.4, keeps it in sync, verifies it, switches over, rolls back and cleans up. The writers never pause. An
+Blue runs PostgreSQL 16, MySQL 8.0 or Neptune 1.2 with writers on it; the playbook, started as a user starts it, builds
+green, upgrades it to 18, 8.4 or 1.4, keeps it in sync, verifies it, switches over, rolls back and cleans up. The writers never pause. An
 auditor that shares no code with the collection looks for every acknowledged write after each move.
 
 With ``--sabotage`` one rule of the product is broken on purpose, and the demo ends after the switchover: with status 1
@@ -32,13 +32,12 @@ from tests.lab.engine import EngineError
 from tests.lab.gate import GateError
 from tests.lab.load import Load, LoadError
 from tests.lab.load_ledger import COMMITTED
-from tests.lab.tools import MYSQL
+from tests.lab.tools import MYSQL, NEPTUNE
 from tests.playbook import Finished, Playbook
 from tests.scene import fingerprint
 
 WRITERS = 4
 MOST_WRITERS = 8  # with those that go round the gate
-RATE = 220.0  # transactions per second of all writers through the gate
 LEAST_ACKNOWLEDGED = 20_500  # a little more than is asked for
 _MOST_EXTRA_SECONDS = 90.0
 _WINDOW = re.compile(r"\bwindow ([\d.]+) ms")
@@ -93,9 +92,7 @@ class Demo:
         self.load.phase(f"{serving} serves")
         began = time.time()
         found = self._audited(serving, fenced)
-        deadline = time.monotonic() + 10
-        while not (servers := self.servers_since(began)) and time.monotonic() < deadline:
-            time.sleep(0.2)
+        servers = self.servers_soon(began)
         if servers != {self.stage.address(serving)}:
             self.problems.append(f"{serving} should serve every writer through the gate, but {servers} did")
             return False
@@ -118,6 +115,13 @@ class Demo:
         entries = [entry for entry in self.load.entries() if entry.outcome == COMMITTED and entry.started >= moment]
         return {entry.server for entry in entries if entry.writer in self.load.gate_writers}
 
+    def servers_soon(self, moment: float, seconds: float = 10.0) -> set[str | None]:
+        """The same, waiting for the first of them."""
+        deadline = time.monotonic() + seconds
+        while not (servers := self.servers_since(moment)) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return servers
+
     def _audited(self, serving: str, fenced: str | None) -> Audit:
         found = audit(self.load.entries, self.stage.side(serving), None if fenced is None else self.stage.side(fenced))
         self.audits.append(found)
@@ -129,7 +133,7 @@ class Demo:
         """Let the writers go on until enough was acknowledged, end them, and audit blue for the last time."""
         deadline = time.monotonic() + _MOST_EXTRA_SECONDS
         while (found := self.load.acknowledged()) < LEAST_ACKNOWLEDGED and time.monotonic() < deadline:
-            time.sleep(min(5.0, max(0.5, (LEAST_ACKNOWLEDGED - found) / RATE)))
+            time.sleep(min(5.0, max(0.5, (LEAST_ACKNOWLEDGED - found) / self.engine.rate)))
         if dead := self.load.dead_writers():
             self.problems.append(f"writers {dead} ended by themselves: the run proves nothing")
         self.load.stop()
@@ -155,13 +159,14 @@ def deployment(demo: Demo) -> tuple[bool, int]:
     demo.phase("create")
     stage.green_is_built()
     # Somebody who knows green's endpoint tries to write there, from now until it is taken away.
-    intruder = load.add_direct(stage.direct_target("green"))
+    intruder = load.add_direct(stage.direct_target("green")) if demo.engine.closes else None
     demo.phase("verify")
     demo.phase("switchover")
     demo.serve("green", fenced="blue")
     demo.phase("rollback")
     rolled_back = demo.serve("blue", fenced="green")
-    load.end_writer(intruder)
+    if intruder is not None:
+        load.end_writer(intruder)
     demo.phase("cleanup", **{f"{stage.kit.role}_delete_green": True})
     demo.finish_load()
     left = leftovers.differences(before, fingerprint(stage.lab, stage.blue))
@@ -180,7 +185,7 @@ def sabotaged(demo: Demo, engine: str, name: str, sabotage: Sabotage) -> int:
         stage.lab.faults.link(stage.blue.host, "delay", "replication", sabotage.link_delay)
     variables = {f"{stage.kit.role}_{option}": value for option, value in sabotage.variables.items()}
     moved = demo.phase("switchover", must_succeed=False, **variables)
-    servers = demo.servers_since(time.time() - 0.5)
+    servers = demo.servers_soon(time.time() - 0.5)
     if servers != {stage.address("green")}:
         raise DemoFailed(f"green should serve after a sabotaged switchover, but {servers} did:\n{moved.output}")
     demo.serve("green", fenced="blue")
@@ -200,15 +205,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sabotage", choices=sorted(NAMES), help="break one rule of the product on purpose")
     parser.add_argument("--own-gate", action="store_true", help="the lab's own gate even where there is a PgBouncer")
     parser.add_argument("--gtid", choices=("on", "off"), default="on", help="whether a MySQL blue has GTIDs")
+    parser.add_argument(
+        "--graph", choices=("propertygraph", "rdf"), help="what a Neptune blue holds, propertygraph by default"
+    )
     options = parser.parse_args(arguments)
     engine, gtid = ENGINES[options.engine], options.gtid == "on"
     if not gtid and engine.engine != MYSQL:
         parser.error(f"{options.engine} has no GTIDs")
+    if options.graph and engine.engine != NEPTUNE:
+        parser.error(f"{options.engine} holds no graph")
     clock = Clock()
     sabotage = SABOTAGES[engine.engine][options.sabotage] if options.sabotage else None
     try:
         with ExitStack() as stack:
-            stage = set_stage(stack, clock, MOST_WRITERS, options.own_gate, engine.regions, engine.engine, gtid)
+            stage = set_stage(
+                stack,
+                clock,
+                MOST_WRITERS,
+                options.own_gate,
+                engine.regions,
+                engine.engine,
+                gtid,
+                options.graph or "propertygraph",
+            )
             state = stage.lab.state
             demo = start(stack, clock, stage, engine, sabotage)
             if sabotage is not None:
@@ -237,13 +256,16 @@ def start(stack: ExitStack, clock: Clock, stage: Stage, engine: DemoEngine, sabo
     if sabotage is not None:
         environment["ANSIBLE_COLLECTIONS_PATH"] = str(broken_copy(sabotage, stage.directory))
         clock.say(f"SABOTAGE: {sabotage.rule}")
-    load = stack.enter_context(Load.start(stage.directory / "ledger", stage.gate_target(), writers=WRITERS, rate=RATE))
-    plan = sabotage or Sabotage
-    for _unused in range(plan.direct_writers):
-        load.add_direct(stage.direct_target("blue"), hold=plan.direct_hold)
-    clock.say(
-        f"writers: {WRITERS} through the gate, {RATE:.0f}/s; round it, with open transactions: {plan.direct_writers}"
+    load = stack.enter_context(
+        Load.start(stage.directory / "ledger", stage.gate_target(), writers=WRITERS, rate=engine.rate)
     )
+    plan = sabotage or Sabotage
+    direct = (
+        plan.direct_writers if engine.closes or sabotage else 0
+    )  # where only the gate stops writes, none goes round it
+    for _unused in range(direct):
+        load.add_direct(stage.direct_target("blue"), hold=plan.direct_hold)
+    clock.say(f"writers: {WRITERS} through the gate, {engine.rate:.0f}/s; round it, with open transactions: {direct}")
     return Demo(clock, stage, load, stage.playbook(environment, **engine.variables), engine)
 
 

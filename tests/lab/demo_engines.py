@@ -15,7 +15,7 @@ import psycopg2
 
 from tests.lab.auditor import Key
 from tests.lab.demo_stage import Stage
-from tests.lab.tools import MYSQL, POSTGRESQL
+from tests.lab.tools import MYSQL, NEPTUNE, POSTGRESQL
 
 _FOLLOW_SECONDS = 20.0
 # What is looked at beside the audit of the side that serves; it returns what is wrong, one short text each.
@@ -58,13 +58,15 @@ def _missing(parameters: Mapping[str, Any], wanted: Collection[Key]) -> set[Key]
 @dataclass(frozen=True)
 class DemoEngine:
     """One entry of the demo: the service's engine, blue's other Regions, the playbook's variables beside the usual ones,
-    what is looked at.
+    what is looked at, and whether the server itself keeps out who goes round the gate.
     """
 
     engine: str = POSTGRESQL
     regions: tuple[str, ...] = ()
     variables: Mapping[str, Any] = field(default_factory=dict)
     look: Look = nothing
+    closes: bool = True
+    rate: float = 220.0  # transactions per second of all writers through the gate
 
 
 ENGINES = {
@@ -75,4 +77,6 @@ ENGINES = {
         look=other_regions,
     ),
     "aurora_mysql": DemoEngine(engine=MYSQL),
+    # Its graphs are kept and searched by a program in Python, which serves both sides.
+    "neptune": DemoEngine(engine=NEPTUNE, closes=False, rate=160.0, variables={"neptune_verify_sample": 200}),
 }

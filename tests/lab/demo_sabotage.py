@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.load import ROOT
-from tests.lab.tools import MYSQL, POSTGRESQL
+from tests.lab.tools import MYSQL, NEPTUNE, POSTGRESQL
 
 _PARTS = ("galaxy.yml", "meta", "playbooks", "plugins", "roles")
 
@@ -146,8 +146,57 @@ MySQLSide.drain = lambda self, peer, deadline: vars(self).update(_at=current(sel
         variables={"max_lag": 40, "timeout": 60},
     ),
 }
+_NEPTUNE = {
+    "fence": Sabotage(
+        rule="nobody proves that blue is quiet behind the gate, and nobody looks afterwards",
+        file="_neptune/side.py",
+        code="""
+
+NeptuneSide._prove_quiet = lambda self, deadline: vars(self).update(_quiet=True)
+NeptuneSide._must_not_have_moved = lambda self, end: None
+NeptuneSide._look_behind = lambda self, peer, lease: None
+""",
+        direct_writers=3,
+        direct_hold=0.5,
+    ),
+    "position": Sabotage(
+        rule="replication starts from the end of blue's stream read after the clone, instead of the end of the clone's own",
+        file="_neptune/position.py",
+        # What is missing on green must not stop what follows, as it would: the whole stream counts as replayed.
+        code="""
+
+_locate_on_the_clone = locate
+
+
+def locate(blue, green, graph_type, given):  # type: ignore[no-redef]
+    found = _locate_on_the_clone(blue, green, graph_type, given)
+    return Located(head(blue, graph_type) or START, EventId(2**40, 1), found.checked)
+""",
+        direct_writers=0,
+    ),
+    "marker": Sabotage(
+        rule="the drain does not wait for the end of blue's stream, and replication stalls a second before the window",
+        file="_neptune/side.py",
+        code="""
+
+_armed = NeptuneSide.arm
+
+
+def _arm_and_stall(self, peer):  # type: ignore[no-untyped-def]
+    _armed(self, peer)
+    peer._follower.break_off()
+    time.sleep(1)
+
+
+NeptuneSide.arm = _arm_and_stall
+NeptuneSide.drain = lambda self, peer, deadline: vars(self).update(_at=self._head())
+NeptuneSide._look_behind = lambda self, peer, lease: None
+""",
+        direct_writers=0,
+    ),
+}
 NAMES = tuple(_POSTGRESQL)
-SABOTAGES = {POSTGRESQL: _POSTGRESQL, MYSQL: _MYSQL}
+SABOTAGES = {POSTGRESQL: _POSTGRESQL, MYSQL: _MYSQL, NEPTUNE: _NEPTUNE}
 
 
 def broken_copy(sabotage: Sabotage, directory: Path) -> Path:

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tests import scene
-from tests.lab import demo_leftovers
+from tests.lab import demo_leftovers, load_neptune
 from tests.lab.auditor import Side
 from tests.lab.gate import Gate
 from tests.lab.gate_haproxy import HAProxy
-from tests.lab.lab import MYSQL_VERSION, Blue, Lab
+from tests.lab.lab import MYSQL_VERSION, NEPTUNE_VERSION, Blue, Lab
 from tests.lab.load import Target
-from tests.lab.tools import MYSQL, POSTGRESQL
+from tests.lab.tools import MYSQL, NEPTUNE, POSTGRESQL
 from tests.playbook import NAME, Playbook
 from tests.scene import APPLICATION, connect, connect_mysql, parameters
 
@@ -88,6 +88,15 @@ KITS = {
         variables=scene.mysql_variables,
         playbook="bluegreen.aws.aurora_mysql",
     ),
+    NEPTUNE: Kit(
+        engine=NEPTUNE,
+        role="neptune",
+        title="Neptune",
+        version=NEPTUNE_VERSION,
+        deployment=scene.NEPTUNE_DEPLOYMENT,
+        variables=scene.neptune_variables,
+        playbook="bluegreen.aws.neptune",
+    ),
 }
 
 
@@ -103,7 +112,9 @@ class Stage:
     kit: Kit = KITS[POSTGRESQL]
 
     def gate_target(self) -> Target:
-        """Return how an application connects: through the gate, which passes MySQL's TLS through."""
+        """Return how an application connects: through the gate, which passes the TLS of MySQL and Neptune through."""
+        if self.kit.engine == NEPTUNE:
+            return replace(self.direct_target("blue"), host=self.gate.host, port=self.gate.port, ssl_mode="verify-ca")
         target = Target(self.gate.host, self.gate.port, self.blue.database, APPLICATION, self.password)
         if self.kit.engine == MYSQL:  # the certificates are for the servers' addresses, and the gate has another one
             return replace(target, ssl_mode="verify-ca", ca_file=self.lab.ca_file, engine=MYSQL)
@@ -123,12 +134,13 @@ class Stage:
     def direct_target(self, side: str) -> Target:
         """Return how a client connects that goes round the gate, to the endpoint of blue or green."""
         found = parameters(self.lab, self.blue, self.cluster(side))
+        named = self.kit.engine != NEPTUNE  # which has no users and no databases
         return Target(
             host=found["host"],
             port=found["port"],
-            database=self.blue.database,
-            user=APPLICATION,
-            password=self.password,
+            database=self.blue.database if named else self.blue.graph_type,
+            user=APPLICATION if named else "",
+            password=self.password if named else "",
             ssl_mode="verify-full",
             ca_file=self.lab.ca_file,
             engine=self.kit.engine,
@@ -171,6 +183,8 @@ class Stage:
             with closing(connect_mysql(self.lab, self.blue, self.cluster(side))) as conn, conn.cursor() as asking:
                 asking.execute("SELECT @@server_uuid")
                 return str(asking.fetchall()[0][0])
+        if self.kit.engine == NEPTUNE:
+            return load_neptune.server(self.direct_target(side))
         there = connect(self.lab, self.blue, self.cluster(side), self.blue.database)
         with closing(there) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT host(inet_server_addr())")
@@ -186,11 +200,12 @@ def set_stage(
     regions: Sequence[str] = (),
     engine: str = POSTGRESQL,
     gtid: bool = True,
+    graph: str = "propertygraph",
 ) -> Stage:
     """Start a lab with blue and a gate; all of it ends with ``stack``. Raises EngineError or GateError.
 
     With ``regions`` blue is a global database whose secondaries there have a reader and forward writes. A MySQL blue
-    has GTIDs unless told otherwise, and HAProxy for a gate.
+    has GTIDs unless told otherwise. MySQL and Neptune have HAProxy for a gate.
     """
     kit = KITS[engine]
     lab = stack.enter_context(Lab.start())
@@ -202,6 +217,8 @@ def set_stage(
     directory.mkdir(mode=0o700)
     if engine == MYSQL:
         blue = lab.seed_mysql(version=kit.version, gtid=gtid)
+    elif engine == NEPTUNE:
+        blue = lab.seed_neptune(graph=graph, version=kit.version)
     else:
         blue = lab.seed_postgresql(version=kit.version, regions=regions)
     for region, cluster in blue.secondaries.items():
@@ -210,7 +227,7 @@ def set_stage(
     scene.make_application(lab, blue, password, range(1, writers + 1))
     gate = _gate(lab, blue, password, own_gate)
     stack.callback(gate.stop)
-    how = "" if engine != MYSQL else f", GTIDs {'on' if gtid else 'off'}"
+    how = {MYSQL: f", GTIDs {'on' if gtid else 'off'}", NEPTUNE: f", {graph}"}.get(engine, "")
     clock.say(f"blue: {kit.title} {kit.version}{how}, writer and reader, {blue.host}:{blue.port}")
     if blue.secondaries:
         clock.say(f"blue is the global database {blue.global_cluster}, with a reader in {', '.join(blue.secondaries)}")
@@ -219,6 +236,6 @@ def set_stage(
 
 
 def _gate(lab: Lab, blue: Blue, password: str, own_gate: bool) -> StageGate:
-    if blue.engine == MYSQL:
+    if blue.engine in (MYSQL, NEPTUNE):
         return HAProxy.start((blue.host, blue.port), state_dir=lab.state)
     return Gate.start(lab.state, [blue.database], blue.host, blue.port, APPLICATION, password, lab.ca_file, own_gate)

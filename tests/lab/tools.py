@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-POSTGRESQL, MYSQL = "aurora-postgresql", "aurora-mysql"
+POSTGRESQL, MYSQL, NEPTUNE = "aurora-postgresql", "aurora-mysql", "neptune"
 LOGICAL = {"rds.logical_replication": "1"}
 # Triggers and functions of an application's own account need the last one on a server that writes a binary log.
 BINARY_LOG = {"binlog_format": "ROW", "log_bin_trust_function_creators": "1"}
+STREAMS = {"neptune_streams": "1"}
 GTIDS = {"gtid-mode": "ON", "enforce_gtid_consistency": "ON"}
 
 

@@ -111,7 +111,12 @@ def test_every_module_is_listed() -> None:
 
 @pytest.mark.parametrize(
     ("name", "role"),
-    [("shop.yml", "aurora_postgresql"), ("shop_global.yml", "aurora_postgresql"), ("shop_mysql.yml", "aurora_mysql")],
+    [
+        ("shop.yml", "aurora_postgresql"),
+        ("shop_global.yml", "aurora_postgresql"),
+        ("shop_mysql.yml", "aurora_mysql"),
+        ("shop_neptune.yml", "neptune"),
+    ],
 )
 def test_the_example_variables_are_options_of_the_role(name: str, role: str) -> None:
     example = yaml.safe_load((ROOT / "examples" / name).read_text(encoding="utf-8"))

@@ -425,7 +425,7 @@ def test_a_canary_outlives_a_crash_of_blue_and_a_second_one_takes_its_place(serv
         servers.start(clean)
         before = rows()
         wait_until(lambda: rows() > before + 3, 30, "canaries on blue after its crash")
-        second = canary.write(clean, NAMES.deployment_id, duration=0.5, interval=0.05)
+        second = canary.write(clean, NAMES.deployment_id, duration=2.0, interval=0.05)
         assert second.rows > 3 and not second.ended
         assert first.result().ended
 

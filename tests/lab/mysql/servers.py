@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -129,10 +130,18 @@ class Server:
     def stop(self, immediate: bool = False) -> None:
         """Stop the server: a shutdown, or a crash. A server that does not run is fine."""
         if self._process is not None:
+            self._tell_if_it_died()
             self.signal(signal.SIGCONT)
             number = signal.SIGKILL if immediate else signal.SIGTERM
             self.installation.processes.end(self._process, number, STOP_SECONDS)
             self._process = None
+
+    def _tell_if_it_died(self) -> None:
+        """Show the end of the log of a server that ended by itself: it is about to be removed."""
+        code = self._process.poll() if self._process is not None else None
+        if code not in (None, 0, -signal.SIGKILL):
+            tail = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-60:]
+            print(f"The MySQL server in {self.run} ended by itself with {code}:", *tail, sep="\n", file=sys.stderr)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

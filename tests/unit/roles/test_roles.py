@@ -17,6 +17,7 @@ ROLES = Path(__file__).resolve().parents[3] / "roles"
 COMMON = {"readiness", "create", "verify", "switchover", "rollback", "cleanup"}
 PHASES = {
     "aurora_mysql": COMMON,
+    "neptune": COMMON,
     "aurora_postgresql": COMMON | {"global", "test_clone", "remove_test_clone"},
 }
 
@@ -140,32 +141,51 @@ def test_readme_shows_the_options_of_the_spec(role: Role, spec: Spec) -> None:
 
 def test_passwords_are_never_shown_by_the_argument_validation(role: Role, spec: Spec) -> None:
     options = spec["main"]["options"]
-    every = {**options, **{f"admin.{name}": one for name, one in options[f"{role.prefix}admin"]["options"].items()}}
+    every = {
+        **options,
+        **{
+            f"{outer}.{name}": one
+            for outer, option in options.items()
+            for name, one in option.get("options", {}).items()
+        },
+    }
     passwords = {name for name in every if name.endswith("password")}
-    assert "admin.password" in passwords
+    assert passwords or role.name == "neptune"  # which has no users, hence no passwords
     assert {name for name, option in every.items() if option.get("no_log")} == passwords
 
 
-# The inputs of the first tool for this job, an AWS solution with a CloudFormation template, and the option for each.
+# The inputs of the first tools for these jobs, AWS solutions with CloudFormation templates, and the option for each.
 SEED_PARAMETERS = {
-    "BinaryLogRetentionPeriod": "binlog_retention_hours",
-    "DBClusterParameterGroupName": "db_cluster_parameter_group_name",
-    "DBParameterGroupName": "db_parameter_group_name",
-    "MySQLMasterUser": "admin",
-    "MySQLMasterPassword": "admin",
-    "MySQLReplicationUser": "replication_user",
-    "MySQLReplicationPassword": "replication_password",
-    "VPCSecurityGroups": "vpc_security_group_ids",
-    "DBClusterVPC": "db_subnet_group_name",
-    "VPCSubnetIDs": "db_subnet_group_name",
-    "WriterNodeIdent": "writer_db_instance_identifier",
+    "aurora_mysql": {
+        "BinaryLogRetentionPeriod": "binlog_retention_hours",
+        "DBClusterParameterGroupName": "db_cluster_parameter_group_name",
+        "DBParameterGroupName": "db_parameter_group_name",
+        "MySQLMasterUser": "admin",
+        "MySQLMasterPassword": "admin",
+        "MySQLReplicationUser": "replication_user",
+        "MySQLReplicationPassword": "replication_password",
+        "VPCSecurityGroups": "vpc_security_group_ids",
+        "DBClusterVPC": "db_subnet_group_name",
+        "VPCSubnetIDs": "db_subnet_group_name",
+        "WriterNodeIdent": "writer_db_instance_identifier",
+    },
+    "neptune": {
+        "DeploymentID": "deployment_id",
+        "NeptuneSourceClusterId": "source_db_cluster_identifier",
+        "NeptuneTargetClusterVersion": "engine_version",
+        "DeploymentMode": "deployment_mode",
+        "GraphQueryType": "graph_type",
+        "SubnetId": "db_subnet_group_name",
+        "InstanceSecurityGroup": "vpc_security_group_ids",
+    },
 }
 
 
-def test_every_parameter_of_the_aws_solution_for_aurora_mysql_has_its_option() -> None:
-    role = Role("aurora_mysql")
+@pytest.mark.parametrize("name", list(SEED_PARAMETERS))
+def test_every_parameter_of_the_aws_solution_has_its_option(name: str) -> None:
+    role, parameters = Role(name), SEED_PARAMETERS[name]
     options = role.load("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
-    assert {f"{role.prefix}{option}" for option in SEED_PARAMETERS.values()} <= set(options)
+    assert {f"{role.prefix}{option}" for option in parameters.values()} <= set(options)
     readme = (role.path / "README.md").read_text(encoding="utf-8")
-    missing = [name for name, option in SEED_PARAMETERS.items() if not re.search(rf"`{name}`.*`{option}", readme)]
+    missing = [one for one, option in parameters.items() if not re.search(rf"`{one}`.*`{option}", readme)]
     assert missing == []
