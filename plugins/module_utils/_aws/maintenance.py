@@ -18,11 +18,12 @@ from typing import Any
 from .._core.journal import Journal
 from .api import Api, ApiError
 from .clusters import Cluster
-from .waiters import Waits, wait_settled
+from .waiters import Waits, eventually, wait_settled
 
 # Amazon Neptune API, ApplyPendingMaintenanceAction: what can be applied by it.
 APPLICABLE = ("system-update", "db-upgrade")
 _GONE = ("ResourceNotFoundFault",)
+_BUSY = ("InvalidDBClusterStateFault", "InvalidDBInstanceState")
 _DENIED = ("AccessDenied", "UnauthorizedOperation")
 
 
@@ -72,7 +73,7 @@ def apply_announced(api: Api, cluster: Cluster, waits: Waits, journal: Journal) 
     """
     pending = [one for one in announced(api, cluster) if one.action in APPLICABLE]
     for one in pending:
-        journal.act(f"apply the pending {one.action} of {one.resource}", partial(_apply, api, one))
+        journal.act(f"apply the pending {one.action} of {one.resource}", partial(_apply, api, cluster, one, waits))
     if not pending or journal.check_mode:
         return cluster
     if not waits.wait:
@@ -84,7 +85,17 @@ def apply_announced(api: Api, cluster: Cluster, waits: Waits, journal: Journal) 
     return wait_settled(api, cluster.identifier, waits, f"the pending maintenance of {cluster.identifier}", applied)
 
 
-def _apply(api: Api, one: Announced) -> None:
-    # An action of the cluster may take those of its instances with it.
+def _apply(api: Api, cluster: Cluster, one: Announced, waits: Waits) -> None:
+    # An action of the cluster may take those of its instances with it, and a run that was killed may have asked already.
     wanted: dict[str, Any] = {"ResourceIdentifier": one.arn, "ApplyAction": one.action, "OptInType": "immediate"}
-    api.find("apply_pending_maintenance_action", _GONE, **wanted)
+
+    def ask() -> None:
+        api.find("apply_pending_maintenance_action", _GONE, **wanted)
+
+    eventually(
+        waits,
+        ask,
+        lambda: one not in announced(api, cluster),
+        _BUSY,
+        f"{one.resource} to take the pending {one.action}",
+    )

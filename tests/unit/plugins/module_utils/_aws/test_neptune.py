@@ -351,6 +351,22 @@ class TestMaintenance:
         assert apply_announced(api, graph(), WAITS, journal) is not None
         assert journal.actions == ["apply the pending system-update of graph"]
 
+    def test_a_cluster_that_is_busy_is_asked_again(self, api: Api, stubber: Stubber) -> None:
+        mine = f"{ARN}:cluster:graph"
+        queue_pending(stubber, {mine: ("system-update",)})
+        stubber.add_client_error("apply_pending_maintenance_action", "InvalidDBClusterStateFault", "not available")
+        queue_pending(stubber, {mine: ("system-update",)})
+        wanted = {"ResourceIdentifier": mine, "ApplyAction": "system-update", "OptInType": "immediate"}
+        stubber.add_response("apply_pending_maintenance_action", {}, wanted)
+        found = graph(TagList=[])
+        stubber.add_response("describe_db_clusters", {"DBClusters": [found.description]})
+        instances = [instance.description for instance in found.instances]
+        stubber.add_response("describe_db_instances", {"DBInstances": instances})
+        queue_pending(stubber, {})
+        journal = Journal(check_mode=False)
+        assert apply_announced(api, graph(), WAITS, journal) is not None
+        stubber.assert_no_pending_responses()
+
     def test_without_waiting_the_next_run_goes_on(self, api: Api, stubber: Stubber) -> None:
         queue_pending(stubber, {f"{ARN}:cluster:graph": ("system-update",)})
         stubber.add_client_error("apply_pending_maintenance_action", "ResourceNotFoundFault", "gone")
