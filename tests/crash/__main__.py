@@ -11,6 +11,7 @@ import random
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -20,17 +21,18 @@ from tests.scene import Scene, opened
 PHASES = {"create": kill_create, "switchover": kill_switchover}
 
 
-def crash(phase: str, kills: int, seed: int, logs: Path) -> Report:
-    """Kill ``phase`` ``kills`` times in a lab of its own; returns what happened, what the runs said is in ``logs``."""
+def crash(phases: Sequence[str], kills: int, seed: int, logs: Path) -> Report:
+    """Kill each phase ``kills`` times, in one lab; returns what happened, what the runs said is in ``logs``."""
     logs.mkdir(parents=True, exist_ok=True)
     report = Report(say=lambda text: print(text, flush=True), logs=logs)
-    report.say(f"killing {phase} {kills} times, seed {seed}")
+    report.say(f"killing {' and '.join(phases)} {kills} times, seed {seed}")
     with (
         tempfile.TemporaryDirectory(prefix="bluegreen-crash-") as directory,
         opened(Path(directory), seed) as scene,
     ):
         report.say(f"gate: {scene.gate.kind}")
-        PHASES[phase](scene, report, random.Random(seed), kills)
+        for phase in phases:
+            PHASES[phase](scene, report, random.Random(seed), kills)
         dead = scene.load.dead_writers()
         if dead:
             report.problem(f"writers {dead} died, the ledger proves nothing")
@@ -59,7 +61,7 @@ def summary(phase: str, seed: int, report: Report) -> dict[str, object]:
     return {
         "crash": phase,
         "seed": seed,
-        "kills": sum(kill.phase == phase for kill in report.kills),
+        "kills": report.of(phase),
         "in_window": sum(kill.in_window for kill in report.kills),
         "audits": len(report.audits),
         "acknowledged": max((audit.acknowledged for audit in report.audits), default=0),
@@ -79,7 +81,7 @@ def main() -> int:
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
     logs = arguments.logs or Path(tempfile.mkdtemp(prefix="bluegreen-crash-logs-"))
-    report = crash(arguments.phase, arguments.kills, seed, logs)
+    report = crash([arguments.phase], arguments.kills, seed, logs)
     if not report.problems and arguments.logs is None:
         shutil.rmtree(logs)
     for problem in report.problems:

@@ -54,13 +54,18 @@ class Kill:
 
 @dataclass
 class Report:
-    """What happened; ``problems`` must stay empty."""
+    """What happened; ``problems`` must stay empty. ``undisturbed`` are the tasks of a create that was not killed."""
 
     say: Callable[[str], None]
     logs: Path
     kills: list[Kill] = field(default_factory=list)
     audits: list[Audit] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    undisturbed: list[Started] = field(default_factory=list)
+
+    def of(self, phase: str) -> int:
+        """How often a phase was killed."""
+        return sum(kill.phase == phase for kill in self.kills)
 
     def keep(self, what: str, output: str) -> None:
         """Keep a run's output for whoever looks into a problem."""
@@ -111,25 +116,27 @@ def kill_create(scene: Scene, report: Report, rng: random.Random, kills: int) ->
 
     The audit is made where it is exact: on green, after a switchover to it, and on blue after the rollback.
     """
-    tasks = reference(scene, report)
-    tear_down(scene, report)
-    while len(report.kills) < kills and not report.problems:
-        for _unused in range(min(rng.randint(1, _MOST_IN_A_ROW), kills - len(report.kills))):
-            kill_at_random(scene, report, rng, "create", tasks)
+    if not report.undisturbed:
+        reference(scene, report)
+        tear_down(scene, report)
+    while report.of("create") < kills and not report.problems:
+        for _unused in range(min(rng.randint(1, _MOST_IN_A_ROW), kills - report.of("create"))):
+            kill_at_random(scene, report, rng, "create", report.undisturbed)
         finish(scene, report, "create")
         there_and_back(scene, report)
         tear_down(scene, report)
 
 
-def reference(scene: Scene, report: Report) -> list[Started]:
-    """Run create undisturbed; returns when each task began, the end of the run last."""
+def reference(scene: Scene, report: Report) -> None:
+    """Run create undisturbed and keep when each task began, the end of the run last."""
     run = Run(scene.playbook, "create")
     began = time.monotonic()
     finished = run.finish()
     seconds = time.monotonic() - began
     assert finished.code == 0, finished.output
     report.say(f"an undisturbed create takes {seconds:.1f} s and {len(run.tasks)} tasks")
-    return [*run.tasks, Started("end", seconds)]
+    report.keep("create", finished.output)
+    report.undisturbed = [*run.tasks, Started("end", seconds)]
 
 
 def kill_at_random(scene: Scene, report: Report, rng: random.Random, phase: str, tasks: list[Started]) -> None:
@@ -200,9 +207,8 @@ def leftovers(scene: Scene) -> list[str]:
 
 def kill_switchover(scene: Scene, report: Report, rng: random.Random, kills: int) -> None:
     """Switch over and roll back until the switchover was killed ``kills`` times; rollbacks are killed now and then too."""
-    finished = play(scene, report, "create")
-    assert finished.code == 0, finished.output
-    while sum(kill.phase == "switchover" for kill in report.kills) < kills and not report.problems:
+    reference(scene, report)
+    while report.of("switchover") < kills and not report.problems:
         move(scene, report, rng, "switchover", "green", 1 if rng.random() < 0.7 else 2)
         if not report.problems:
             move(scene, report, rng, "rollback", "blue", rng.choice((0, 0, 1)))

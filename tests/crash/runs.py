@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from tests import forks
 from tests.crash import process
 from tests.playbook import Finished, Playbook
 
@@ -32,7 +33,7 @@ class Run:
 
     def __init__(self, playbook: Playbook, *phases: str, **variables: Any) -> None:
         self._environment = process.mark()
-        environment = {**playbook.environment, **self._environment}
+        environment = {**playbook.environment, **self._environment, forks.VARIABLE: ""}  # forks would lack the mark
         marked = Playbook(playbook.directory, environment, playbook.variables, playbook.name)
         self.tasks: list[Started] = []
         self._lines: list[str] = []

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests import forks
 from tests.integration.runner import Runner
 from tests.lab.lab import Blue, Lab
 
@@ -32,6 +33,15 @@ class ModuleFailed(Exception):
 RunModule = Callable[..., dict[str, Any]]
 NewBlue = Callable[..., Blue]
 _NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forks() -> Iterator[None]:
+    """The modules of playbook runs are forks of a Python that has imported what they need from others."""
+    with forks.serving() as variables, pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -65,6 +65,10 @@ class Running:
         """SIGKILL."""
         os.kill(self._pid, signal.SIGKILL)
 
+    def terminate(self) -> None:
+        """SIGTERM."""
+        os.kill(self._pid, signal.SIGTERM)
+
     def wait(self) -> Ended:
         """Wait for its end, however it comes."""
         with self._connection, self._answers:
@@ -75,12 +79,14 @@ class Running:
 class Runner:
     """The runner as a test sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, env: Mapping[str, str] | None = None) -> None:
+        """``env``: what a process must begin with, such as a library that is preloaded; a run's own comes too late."""
         self._directory = tempfile.TemporaryDirectory(prefix="bluegreen-runner-")
         self._socket = str(Path(self._directory.name) / "socket")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.runner", self._socket],
             cwd=ROOT,
+            env={**os.environ, **(env or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

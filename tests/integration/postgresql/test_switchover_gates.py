@@ -148,7 +148,7 @@ def aws(lab: Lab, pair: Pair) -> Iterator[Aws]:
     def lookup(name: str) -> tuple[str, int] | None:
         return made[0].record(name)
 
-    with Resolver(lookup) as resolver:
+    with Resolver(lookup, aliases=True) as resolver:
         made.append(Aws(lab, pair, zone.rpartition("/")[2], resolver))
         yield made[0]
     lab.client("rds").delete_db_proxy(DBProxyName=PROXY)
