@@ -114,14 +114,14 @@ def parameters(lab: Lab, blue: Blue, cluster: str) -> dict[str, Any]:
     found = lab.client("rds").describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]
     if blue.engine == NEPTUNE:
         return {
-            "host": found["Endpoint"],
+            "host": lab.address(found["Endpoint"]),
             "port": found["Port"],
             "ca_file": lab.ca_file,
             "graph": blue.graph_type,
         }
     if blue.engine == MYSQL:
         return {
-            "host": found["Endpoint"],
+            "host": lab.address(found["Endpoint"]),
             "port": found["Port"],
             "database": blue.database,
             "user": blue.user,
@@ -132,7 +132,7 @@ def parameters(lab: Lab, blue: Blue, cluster: str) -> dict[str, Any]:
             **encryption("verify-full", lab.ca_file),
         }
     return {
-        "host": found["Endpoint"],
+        "host": lab.address(found["Endpoint"]),
         "port": found["Port"],
         "dbname": blue.database,
         "user": blue.user,

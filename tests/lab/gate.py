@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from tests.lab.gate_fetch import NoProgram, Program, find
+from tests.lab.packages import NoProgram, Program, find
 
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN_USER = "gate_admin"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.lab.gate import GateError, free_port, hand_over, start_guard, write_private
-from tests.lab.gate_fetch import NoProgram, find
+from tests.lab.packages import NoProgram, find
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 15.0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -23,9 +24,13 @@ class CertificateAuthority:
     Keys are on P-256: a handshake must cost little, because a switchover makes every client reconnect at once.
     """
 
-    def __init__(self, directory: Path, name: str = "lab") -> None:
-        """Make the authority; `directory` receives `ca.pem` and the certificates."""
+    def __init__(self, directory: Path, name: str = "lab", names: Callable[[], Sequence[str]] = tuple) -> None:
+        """Make the authority; `directory` receives `ca.pem` and the certificates.
+
+        Each certificate is valid for the host names too that `names` gives when it is issued; they only become more.
+        """
         self.directory = directory
+        self._names = names
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"bluegreen {name} CA")])
         builder = self._builder(self._subject, self._key.public_key())
@@ -55,12 +60,19 @@ class CertificateAuthority:
 
     def issue(self, address: str, *others: str) -> Path:
         """Return a PEM file with certificate and key for IP addresses, made when it does not exist yet."""
-        path = self.directory / f"{'-'.join((address, *others))}.pem"
+        hosts = self._names()
+        parts = (address, *others, *((f"{len(hosts)}n",) if hosts else ()))
+        path = self.directory / f"{'-'.join(parts)}.pem"
         if path.exists():
             return path
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(one)) for one in (address, *others)])
+        names = x509.SubjectAlternativeName(
+            [
+                *(x509.IPAddress(ipaddress.ip_address(one)) for one in (address, *others)),
+                *(x509.DNSName(host) for host in hosts),
+            ]
+        )
         builder = self._builder(subject, key.public_key())
         builder = builder.add_extension(names, critical=False)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

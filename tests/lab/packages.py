@@ -1,26 +1,32 @@
 # Copyright (c) 2026 bluegreen.aws contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real PgBouncer, a real HAProxy: the machine's own, or fetched once into the cache directory without root.
+"""A real PgBouncer, a real HAProxy, libnss_wrapper: the machine's own, or fetched once into the cache directory.
 
-The fetch uses apt itself with private directories and the machine's own sources: signed index, checksummed packages;
-the machine's packages, users and services are not touched. Where that is not possible there is none, and the reason is
-one sentence.
+The fetch needs no root. It uses apt itself with private directories and the machine's own sources: signed index,
+checksummed packages; the machine's packages, users and services are not touched. Where that is not possible there is
+none, and the reason is one sentence.
 """
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.postgresql.binaries import cache_directory
 
 _VERSION = {"pgbouncer": "--version", "haproxy": "-v"}
+NSS_WRAPPER = "libnss-wrapper"
+# By package: the library's file, which a process preloads.
+_LIBRARIES = {NSS_WRAPPER: "libnss_wrapper.so"}
+_LIBRARY_DIRECTORIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
 _TIMEOUT = 180.0  # s, for apt as a whole
 # Scripts and users of the package that a single process in a directory of its own does not need.
 _NOT_NEEDED = ("postgresql-common", "adduser", "debconf", "lsb-base", "sysvinit-utils", "init-system-helpers")
@@ -54,8 +60,36 @@ def find(name: str = "pgbouncer", fetch: bool = True) -> Program:
     if not root.is_dir():
         if not fetch:
             raise NoProgram(f"no {name} on PATH or in the cache directory")
-        _fetch(name, root)
+        _fetch(name, root, lambda there: _from_root(name, there))
     return _from_root(name, root)
+
+
+def find_library(package: str = NSS_WRAPPER) -> Path:
+    """Return a library that can be preloaded, fetched when the machine has none. Raises NoProgram."""
+    file = _LIBRARIES[package]
+    own = [path for place in map(Path, _LIBRARY_DIRECTORIES) for path in (*place.glob(file), *place.glob(f"*/{file}"))]
+    if own:
+        return _loaded(own[0])
+    root = cache_directory() / package
+    if not root.is_dir():
+        _fetch(package, root, lambda there: _library_in(there, file))
+    return _library_in(root, file)
+
+
+def _library_in(root: Path, file: str) -> Path:
+    found = sorted(root.rglob(file))
+    if not found:
+        raise NoProgram(f"{root} has no {file}: remove that directory and start again")
+    return _loaded(found[0])
+
+
+def _loaded(library: Path) -> Path:
+    """Return a library that the machine's programs can load. Raises NoProgram."""
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        raise NoProgram(f"{library} cannot be loaded: {error}") from None
+    return library
 
 
 def _from_root(name: str, root: Path) -> Program:
@@ -81,8 +115,8 @@ def _checked(program: str, library_path: str) -> Program:
     return Program(program, library_path, done.stdout.split("\n")[0].strip())
 
 
-def _fetch(name: str, target: Path) -> None:
-    """Put the program and the libraries that the machine lacks below ``target``, which appears complete or not at all."""
+def _fetch(name: str, target: Path, check: Callable[[Path], object]) -> None:
+    """Put a package and the libraries that the machine lacks below ``target``, which appears complete or not at all."""
     missing = [tool for tool in ("apt-get", "apt-config", "dpkg-deb", "dpkg") if shutil.which(tool) is None]
     if missing:
         raise NoProgram(f"no {name} on PATH, and {missing[0]} is not there to fetch it")
@@ -97,7 +131,7 @@ def _fetch(name: str, target: Path) -> None:
             root.mkdir()
             for package in _download(name, staging / "apt"):
                 _run(["dpkg-deb", "-x", str(package), str(root)], {})
-            _from_root(name, root)
+            check(root)
             root.chmod(0o755)
             root.rename(target)
         finally:
@@ -174,3 +208,7 @@ if __name__ == "__main__":  # fetch them before they are needed
             print(find(program_name).version)
         except NoProgram as reason:
             raise SystemExit(f"No {program_name}: {reason}.") from None
+    try:
+        print(find_library())
+    except NoProgram as reason:
+        raise SystemExit(f"No {NSS_WRAPPER}: {reason}.") from None
