@@ -45,7 +45,7 @@ SELECT CONCAT('customer ', a.n, '-', b.n) FROM n AS a JOIN n AS b ON b.n <= 10
 
 def up(arguments: argparse.Namespace) -> int:
     """Start a lab that keeps running, seeded; print what the shell has to export."""
-    lab = Lab.start(attached=False)
+    lab = Lab.start(attached=False, names=arguments.names)
     try:
         seed = lab.seed_mysql if arguments.engine == "aurora_mysql" else lab.seed_postgresql
         blue = seed(cluster=arguments.cluster, readers=arguments.readers)
@@ -132,6 +132,7 @@ def main() -> int:
     command.add_argument("--engine", choices=list(ENGINES), default=next(iter(ENGINES)))
     command.add_argument("--cluster", default="shop")
     command.add_argument("--readers", type=int, default=1)
+    command.add_argument("--names", action="store_true", help="endpoints have host names instead of addresses")
     command.set_defaults(run=up)
     commands.add_parser("status", help=status.__doc__).set_defaults(run=status)
     commands.add_parser("down", help=down.__doc__).set_defaults(run=down)

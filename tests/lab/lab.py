@@ -29,6 +29,7 @@ from typing import Any
 import boto3
 
 from tests.lab import global_database
+from tests.lab.control_plane import names as host_names
 from tests.lab.control_plane.credentials import ACCESS_KEY, SECRET_KEY
 from tests.lab.engine import EngineError
 from tests.lab.tools import (
@@ -38,6 +39,8 @@ from tests.lab.tools import (
     MYSQL,
     NEPTUNE,
     POSTGRESQL,
+    RDS_MYSQL,
+    RDS_POSTGRESQL,
     STREAMS,
     production_group,
     wait_until,
@@ -46,8 +49,10 @@ from tests.lab.tools import (
 REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "bluegreen-lab-"
 FACTS = "lab.json"
+NAMES = ("hosts", "preload", "resolver")  # facts of a lab with host names
 REGION = "us-east-1"
 MYSQL_VERSION = "8.0.mysql_aurora.3.10.0"
+RDS_MYSQL_VERSION = "8.0.44"
 NEPTUNE_VERSION = "1.2.1.0"
 END_SECONDS = 30.0
 READY_SECONDS = 120.0
@@ -115,7 +120,7 @@ class Faults:
         self.turn("caller", arn=arn)
 
     def clear(self) -> None:
-        """Take back what `throttle`, `fail`, `deny`, `delay`, `quota`, `announce` and `caller` did."""
+        """Take back what `throttle`, `fail`, `deny`, `delay`, `quota`, `announce`, `caller` and `managed` did."""
         self.turn("clear")
 
     def delay(self, state: str, seconds: float) -> None:
@@ -125,6 +130,10 @@ class Faults:
     def kill(self, instance: str, restart: bool = True, region: str = REGION) -> None:
         """Crash an instance's server now; with `restart` the service recovers it after a moment."""
         self.turn("kill", instance=instance, restart=restart, region=region)
+
+    def names_ttl(self, seconds: int) -> None:
+        """Let the answers of the lab's resolver be good for so many seconds (5)."""
+        self.turn("names_ttl", seconds=seconds)
 
     def link(self, address: str, mode: str, scope: str = "all", delay: float = 0.0) -> None:
         """Cut, stall, delay or heal (none) connections to an endpoint: those of clients, of replication, or all."""
@@ -157,16 +166,35 @@ class Faults:
         """Let a Neptune loader know these bulk loads, {id: status}, such as LOAD_IN_PROGRESS; {} ends them."""
         self.turn("bulk_loads", cluster=cluster, loads=dict(loads), region=region)
 
+    def managed(self, **knobs: Any) -> None:
+        """Turn knobs of managed blue/green deployments, such as fail_switchover="reason" or hold={phase: seconds}.
+
+        All of them: `tests.lab.control_plane.managed_records.Knobs`.
+        """
+        self.turn("managed", **knobs)
+
     def maintenance(self, cluster: str, region: str = REGION) -> None:
         """Have a cluster's maintenance window now."""
         self.turn("maintenance", cluster=cluster, region=region)
 
 
 class Lab:
-    """One running lab."""
+    """One running lab.
 
-    def __init__(self, state: Path, endpoint: str, ca_file: str, process: subprocess.Popen[str] | None = None) -> None:
+    With host names, `names` has `hosts` (the file that leads them to addresses), `preload` (the library that makes a
+    program see them) and `resolver` (`host:port` of a DNS server that knows them). Without, it is empty.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        endpoint: str,
+        ca_file: str,
+        process: subprocess.Popen[str] | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
         self.state = state
+        self.names = dict(names or {})
         self.endpoint = endpoint
         self.ca_file = ca_file
         self.faults = Faults(endpoint)
@@ -175,18 +203,19 @@ class Lab:
         self._lock = threading.Lock()
 
     @classmethod
-    def start(cls, attached: bool = True) -> Lab:
+    def start(cls, attached: bool = True, names: bool = False) -> Lab:
         """Start a lab in a process of its own.
 
-        Attached, it ends with this process, however that ends. Raises EngineError when something that is needed is
-        missing.
+        Attached, it ends with this process, however that ends. With `names` its endpoints have host names, which
+        programs with the lab's environment resolve. Raises EngineError when something that is needed is missing.
         """
         state = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_temporary_directory()))
         state.chmod(0o711)  # the servers' user must be able to enter
         command = [sys.executable, "-m", "tests.lab.control_plane.serve", "--state", str(state)]
+        command += [*(["--attached"] if attached else []), *(["--names"] if names else [])]
         with (state / "lab.log").open("wb") as log:
             process = subprocess.Popen(
-                [*command, "--attached"] if attached else command,
+                command,
                 cwd=REPOSITORY,
                 stdin=subprocess.PIPE if attached else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -203,7 +232,7 @@ class Lab:
         except BaseException:
             cls(state, "", "", process).close()
             raise
-        lab = cls(state, facts["endpoint"], facts["ca_file"], process)
+        lab = cls(state, facts["endpoint"], facts["ca_file"], process, _names(facts))
         (state / FACTS).write_text(json.dumps({**facts, "attached": attached}), encoding="utf-8")
         return lab
 
@@ -214,7 +243,7 @@ class Lab:
             facts = json.loads((state / FACTS).read_text(encoding="utf-8"))
         except OSError:
             raise EngineError(f"No lab runs in {state}: start one with python -m tests.lab up.") from None
-        return cls(state, facts["endpoint"], facts["ca_file"])
+        return cls(state, facts["endpoint"], facts["ca_file"], names=_names(facts))
 
     @classmethod
     def running(cls) -> list[Lab]:
@@ -228,8 +257,8 @@ class Lab:
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment that points AWS clients, and so the collection, at this lab."""
-        return {
+        """The environment that points AWS clients, and so the collection, at this lab, and makes its names resolve."""
+        found = {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
@@ -237,6 +266,36 @@ class Lab:
             "BLUEGREEN_LAB_CA": self.ca_file,
             "BLUEGREEN_LAB_STATE": str(self.state),
         }
+        if self.names:
+            found |= host_names.environment(self.names["preload"], self.names["hosts"])
+        return found
+
+    @property
+    def java_options(self) -> list[str]:
+        """The options with which a Java program resolves the lab's names, and sees a change within a second."""
+        ttl = ["-Dsun.net.inetaddr.ttl=1", "-Dsun.net.inetaddr.negative.ttl=0"]
+        return [f"-Djdk.net.hosts.file={self.names['hosts']}", *ttl] if self.names else []
+
+    @property
+    def resolver(self) -> str:
+        """`host:port` of the DNS server that answers for the lab's names; raises EngineError when it has none."""
+        if not self.names:
+            raise EngineError("The lab has no host names: start it with names.")
+        return self.names["resolver"]
+
+    def address(self, host: str) -> str:
+        """Return the address that a host name of the lab leads to now; what is none of its names is returned as it is.
+
+        For a process that does not have the lab's environment. Raises EngineError for a name of the service that does
+        not exist.
+        """
+        if not self.names:
+            return host
+        lines = Path(self.names["hosts"]).read_text(encoding="ascii").splitlines()
+        found = {name: address for address, *names in map(str.split, lines) for name in names}
+        if host.lower() not in found and host.endswith(".amazonaws.com"):
+            raise EngineError(f"The lab has no host {host}.")
+        return found.get(host.lower(), host)
 
     def client(self, service: str, region: str = REGION) -> Any:
         """Return the boto3 client of this lab for a service; made once, for that takes longer than most calls."""
@@ -285,6 +344,30 @@ class Lab:
         values = {**BINARY_LOG, **(GTIDS if gtid else {}), **parameters}
         return self._seed(MYSQL, cluster, database, version, readers, values)
 
+    def seed_rds_postgresql(
+        self, instance: str = "shop", database: str = "shop", version: str = "16.14", **parameters: str
+    ) -> Blue:
+        """Make a DB instance of RDS for PostgreSQL as production has it: logical replication on and in sync, a secret.
+
+        Its own parameter group has `rds.logical_replication` and these parameters, by name.
+        """
+        return self._seed_rds(RDS_POSTGRESQL, instance, database, version, {**LOGICAL, **parameters})
+
+    def seed_rds_mysql(
+        self,
+        instance: str = "shop",
+        database: str = "shop",
+        version: str = RDS_MYSQL_VERSION,
+        gtid: bool = True,
+        **parameters: str,
+    ) -> Blue:
+        """Make a DB instance of RDS for MySQL as production has it: backups, and with them the binary log, a secret.
+
+        `gtid` turns GTIDs on; more parameters of its own group may follow by name.
+        """
+        values = {**BINARY_LOG, **(GTIDS if gtid else {}), **parameters}
+        return self._seed_rds(RDS_MYSQL, instance, database, version, values)
+
     def seed_neptune(
         self,
         cluster: str = "shop",
@@ -325,6 +408,30 @@ class Lab:
                 DBInstanceClass="db.r6g.large",
             )
 
+    def _seed_rds(self, engine: str, instance: str, database: str, version: str, values: Mapping[str, str]) -> Blue:
+        rds = self.client("rds")
+        user, password, group = "shop_admin", "Pw-" + secrets.token_urlsafe(18), f"{instance}-blue"
+        production_group(rds, group, engine, version, values)
+        rds.create_db_instance(
+            DBInstanceIdentifier=instance,
+            Engine=engine,
+            EngineVersion=version,
+            DBInstanceClass="db.r6g.large",
+            AllocatedStorage=20,
+            BackupRetentionPeriod=7,
+            MasterUsername=user,
+            MasterUserPassword=password,
+            DBName=database,
+            DBParameterGroupName=group,
+            Tags=[{"Key": "application", "Value": instance}],
+        )
+        secret = self.client("secretsmanager").create_secret(
+            Name=f"{instance}-admin", SecretString=json.dumps({"username": user, "password": password})
+        )
+        self.wait_available(instance)
+        found = rds.describe_db_instances(DBInstanceIdentifier=instance)["DBInstances"][0]["Endpoint"]
+        return Blue(instance, found["Address"], found["Port"], user, password, secret["ARN"], database, engine=engine)
+
     def _seed(
         self, engine: str, cluster: str, database: str, version: str, readers: int, values: Mapping[str, str]
     ) -> Blue:
@@ -351,7 +458,8 @@ class Lab:
     def delete(self, cluster: str, region: str = REGION) -> None:
         """Delete a cluster with its instances, whatever protects it, and wait until it is gone.
 
-        The primary of a global cluster takes its secondaries and the global cluster with it.
+        A DB instance that stands alone is deleted by its own name. The primary of a global cluster takes its secondaries
+        and the global cluster with it.
         """
         rds = self.client("rds", region)
         settled = ("available", "stopped", *FAILED)
@@ -360,6 +468,9 @@ class Lab:
             READY_SECONDS,
             f"{cluster} to settle",
         )
+        if not self._is_cluster(cluster, region):
+            self._delete_instance(cluster, region)
+            return
         global_database.leave(self, cluster, region)
         found = rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]
         if found["DeletionProtection"]:
@@ -373,18 +484,56 @@ class Lab:
 
         wait_until(gone, READY_SECONDS, f"the cluster {cluster} to be deleted")
 
+    def _is_cluster(self, name: str, region: str) -> bool:
+        return (region, name) in [
+            (found["region"], found["cluster"]) for found in self.faults.turn("status")["clusters"]
+        ]
+
+    def _delete_instance(self, instance: str, region: str) -> None:
+        rds = self.client("rds", region)
+        rds.modify_db_instance(DBInstanceIdentifier=instance, DeletionProtection=False, ApplyImmediately=True)
+        rds.delete_db_instance(DBInstanceIdentifier=instance, SkipFinalSnapshot=True)
+
+        def gone() -> bool:
+            return instance not in [one["DBInstanceIdentifier"] for one in rds.describe_db_instances()["DBInstances"]]
+
+        wait_until(gone, READY_SECONDS, f"the DB instance {instance} to be deleted")
+
     def clusters(self) -> set[tuple[str, str]]:
-        """Return Region and identifier of every cluster, of all Regions."""
-        return {(found["region"], found["cluster"]) for found in self.faults.turn("status")["clusters"]}
+        """Return Region and identifier of every cluster, and of every DB instance without one, of all Regions."""
+        status = self.faults.turn("status")
+        instances = {(found["region"], found["instance"]) for found in status["instances"]}
+        return {(found["region"], found["cluster"]) for found in status["clusters"]} | instances
 
     def clear(self, kept: Set[tuple[str, str]]) -> None:
-        """Delete every cluster but these, and every global cluster that has no member then."""
+        """Delete every cluster but these, and every global cluster that has no member then.
+
+        Managed blue/green deployments go first, without anything else.
+        """
+        for found in self.faults.turn("status")["deployments"]:
+            self.delete_deployment(found["deployment"], found["region"])
         for region, cluster in sorted(self.clusters() - kept):
-            if (region, cluster) in self.clusters():  # a primary takes its secondaries with it
+            while (region, cluster) in self.clusters():  # a primary takes its secondaries with it
                 self.delete(cluster, region)
         for group in self.faults.turn("status")["global_clusters"]:
             if not group["members"]:
                 global_database.delete(self, group["global_cluster"], group["region"])
+
+    def delete_deployment(self, identifier: str, region: str = REGION) -> None:
+        """Delete a managed blue/green deployment with nothing else, as soon as that can be, and wait until it is gone."""
+        rds = self.client("rds", region)
+        busy = ("PROVISIONING", "SWITCHOVER_IN_PROGRESS")
+
+        def found() -> list[Any]:
+            filters = [{"Name": "blue-green-deployment-identifier", "Values": [identifier]}]
+            return list(rds.describe_blue_green_deployments(Filters=filters)["BlueGreenDeployments"])
+
+        what = f"the deployment {identifier}"
+        wait_until(lambda: all(one["Status"] not in busy for one in found()), READY_SECONDS, f"{what} to settle")
+        for one in found():
+            if one["Status"] != "DELETING":
+                rds.delete_blue_green_deployment(BlueGreenDeploymentIdentifier=identifier)
+        wait_until(lambda: not found(), READY_SECONDS, f"{what} to be deleted")
 
     def wait_available(self, cluster: str, region: str = REGION) -> None:
         """Wait until a cluster and all its instances are available; raises EngineError when one failed."""
@@ -410,8 +559,11 @@ class Lab:
         wait_until(ready, READY_SECONDS, f"the global cluster {group} to be available")
 
     def _states(self, cluster: str, region: str) -> list[str]:
-        """The status of a cluster, then of its instances."""
+        """The status of a cluster, then of its instances; of an instance that stands alone its own."""
         rds = self.client("rds", region)
+        if not self._is_cluster(cluster, region):
+            alone = rds.describe_db_instances(DBInstanceIdentifier=cluster)["DBInstances"]
+            return [str(one["DBInstanceStatus"]) for one in alone]
         found = rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]
         members = rds.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [cluster]}])["DBInstances"]
         return [str(found["Status"]), *(str(member["DBInstanceStatus"]) for member in members)]
@@ -441,6 +593,10 @@ class Lab:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _names(facts: Mapping[str, str]) -> dict[str, str]:
+    return {name: facts[name] for name in NAMES if name in facts}
 
 
 def _temporary_directory() -> str:

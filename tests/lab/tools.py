@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 POSTGRESQL, MYSQL, NEPTUNE = "aurora-postgresql", "aurora-mysql", "neptune"
+RDS_POSTGRESQL, RDS_MYSQL = "postgres", "mysql"  # DB instances without a cluster
 LOGICAL = {"rds.logical_replication": "1"}
 # Triggers and functions of an application's own account need the last one on a server that writes a binary log.
 BINARY_LOG = {"binlog_format": "ROW", "log_bin_trust_function_creators": "1"}
@@ -18,10 +19,18 @@ GTIDS = {"gtid-mode": "ON", "enforce_gtid_consistency": "ON"}
 
 
 def production_group(rds: Any, group: str, engine: str, version: str, values: Mapping[str, str]) -> None:
-    """Make a cluster parameter group of an engine version's family with these values."""
+    """Make a group of an engine version's family with these values: a DB parameter group where there are no clusters."""
     found = rds.describe_db_engine_versions(Engine=engine, EngineVersion=version)["DBEngineVersions"]
     if not found:
         raise ValueError(f"The lab has no {engine} {version}.")
+    if engine in (RDS_POSTGRESQL, RDS_MYSQL):
+        rds.create_db_parameter_group(
+            DBParameterGroupName=group,
+            DBParameterGroupFamily=found[-1]["DBParameterGroupFamily"],
+            Description="as in production",
+        )
+        rds.modify_db_parameter_group(DBParameterGroupName=group, Parameters=_pending(values))
+        return
     rds.create_db_cluster_parameter_group(
         DBClusterParameterGroupName=group,
         DBParameterGroupFamily=found[-1]["DBParameterGroupFamily"],
@@ -32,11 +41,14 @@ def production_group(rds: Any, group: str, engine: str, version: str, values: Ma
 
 def set_parameters(rds: Any, group: str, values: Mapping[str, str]) -> None:
     """Set parameters of a cluster parameter group, to be applied by the next reboot."""
-    parameters = [
+    rds.modify_db_cluster_parameter_group(DBClusterParameterGroupName=group, Parameters=_pending(values))
+
+
+def _pending(values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [
         {"ParameterName": name, "ParameterValue": value, "ApplyMethod": "pending-reboot"}
         for name, value in values.items()
     ]
-    rds.modify_db_cluster_parameter_group(DBClusterParameterGroupName=group, Parameters=parameters)
 
 
 def wait_until(what: Callable[[], bool], seconds: float, description: str) -> None:

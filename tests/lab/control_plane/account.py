@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tests.lab.control_plane.common import filters, page
+from tests.lab.control_plane.common import page
 from tests.lab.control_plane.errors import ApiError
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import Region, Shape
@@ -31,6 +31,11 @@ def _used(region: Region) -> dict[str, int]:
         "DBSubnetGroups": len(region.subnet_groups),
         "ManualClusterSnapshots": len(region.snapshots),
     }
+
+
+def room(region: Region) -> dict[str, int]:
+    """Return how many more there may be, by quota."""
+    return {name: region.quotas.get(name, ROOM) - used for name, used in _used(region).items()}
 
 
 def attributes(call: Call) -> Shape:
@@ -60,15 +65,6 @@ def clear(plane: ControlPlane) -> None:
             region.maintenance.clear()
 
 
-def blue_green_deployments(call: Call) -> Shape:
-    """DescribeBlueGreenDeployments: the lab manages none."""
-    filters(call, ("blue-green-deployment-identifier", "blue-green-deployment-name", "source", "target"))
-    identifier = call.params.get("BlueGreenDeploymentIdentifier")
-    if identifier:
-        raise ApiError("BlueGreenDeploymentNotFoundFault", f"Blue/green deployment {identifier} not found.")
-    return page(call, "BlueGreenDeployments", [])
-
-
 def integrations(call: Call) -> Shape:
     """DescribeIntegrations: the lab has none."""
     identifier = call.params.get("IntegrationIdentifier")
@@ -79,6 +75,5 @@ def integrations(call: Call) -> Shape:
 
 OPERATIONS: dict[str, Handler] = {
     "DescribeAccountAttributes": attributes,
-    "DescribeBlueGreenDeployments": blue_green_deployments,
     "DescribeIntegrations": integrations,
 }

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from tests.lab.control_plane import events, master_secret, servers, snapshots
+from tests.lab.control_plane import endpoints, events, master_secret, servers, snapshots
 from tests.lab.control_plane.common import bare, filters, find_cluster, new_identifier, page, tags_of
 from tests.lab.control_plane.errors import (
     ApiError,
@@ -20,6 +20,7 @@ from tests.lab.control_plane.errors import (
 )
 from tests.lab.control_plane.global_rules import may_be_copied, may_be_deleted
 from tests.lab.control_plane.kinds import (
+    STANDALONE,
     check_database,
     check_logs,
     check_master_user,
@@ -138,6 +139,7 @@ def new_cluster(call: Call, engine: str, version: str, inherited: Shape) -> Clus
     take = call.plane.addresses.take
     cluster = Cluster(api, address=take(), reader_address=take(), tags=tags)
     region.clusters[identifier] = cluster
+    endpoints.publish(region, cluster)
     return cluster
 
 
@@ -179,6 +181,8 @@ def new(call: Call) -> Cluster:
     params = call.params
     refuse_what_is_not_in_lab(params)
     version = call.plane.version(call.text("Engine"), params.get("EngineVersion"))
+    if version.engine in STANDALONE:
+        raise not_in_lab(f"a Multi-AZ DB cluster of the engine {version.engine}")
     if not kind_of(version.engine).has_master_user:
         return _new_without_master_user(call, version)
     master_secret.check(params, managed=False)
@@ -310,6 +314,7 @@ def delete(call: Call) -> Shape:
             master_secret.drop(region, cluster)
             del region.clusters[cluster.identifier]
             events.cluster_event(region, cluster, "DB cluster deleted", "deletion")
+            endpoints.withdraw(region, cluster)
             plane.addresses.give_back(cluster.address)
             plane.addresses.give_back(cluster.reader_address)
         plane.jobs.retire(cluster.volume_id)

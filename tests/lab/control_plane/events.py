@@ -32,8 +32,9 @@ def add(region: Region, source_type: str, identifier: str, arn: str, message: st
 
 
 def cluster_event(region: Region, cluster: Cluster, message: str, *categories: str) -> None:
-    """Record an event of a cluster."""
-    add(region, "db-cluster", cluster.identifier, cluster.api["DBClusterArn"], message, *categories)
+    """Record an event of a cluster; that of a stand-alone instance is its instance's."""
+    source = "db-instance" if cluster.standalone else "db-cluster"
+    add(region, source, cluster.identifier, cluster.api["DBClusterArn"], message, *categories)
 
 
 def instance_event(region: Region, instance: Instance, message: str, *categories: str) -> None:

@@ -95,7 +95,10 @@ def _change(plane: ControlPlane, group: GlobalCluster, status: str, change: Call
 def _rename(plane: ControlPlane, group: GlobalCluster, new: str) -> None:
     with plane.lock:
         plane.global_clusters[new] = plane.global_clusters.pop(group.identifier)
+        before = group.host
         group.api |= {"GlobalClusterIdentifier": new, "GlobalClusterArn": global_arn(new)}
+        if plane.names is not None:
+            plane.names.change({before: None, group.host: group.address})
 
 
 def _upgrade(plane: ControlPlane, group: GlobalCluster, target: EngineVersion) -> None:

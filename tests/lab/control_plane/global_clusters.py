@@ -28,7 +28,7 @@ def global_arn(identifier: str) -> str:
 def global_shape(group: GlobalCluster) -> Shape:
     """Return a GlobalCluster. Engine version and encryption are those of the primary."""
     members = [_member_shape(member) for member in group.members]
-    shape = {**group.api, "Endpoint": group.address, "GlobalClusterMembers": members}
+    shape = {**group.api, "Endpoint": group.host, "GlobalClusterMembers": members}
     primary = group.primary
     if primary is not None:
         shape |= {name: primary.cluster.api[name] for name in ("EngineVersion", "StorageEncrypted")}
@@ -65,8 +65,10 @@ def create(call: Call) -> Shape:
         **(_described(found[1]) if found else _requested(call)),
         "Status": "creating" if found else "available",
     }
-    group = GlobalCluster(api, plane.addresses.take(), call.region.name, tags=tags)
+    group = GlobalCluster(api, plane.addresses.take(), call.region.name, tags=tags, names=plane.names)
     plane.global_clusters[identifier] = group
+    if plane.names is not None:
+        plane.names.set(group.host, group.address)
     if found:
         join(group, *found, writer=True)
         _settle(plane, group, *found)
@@ -183,6 +185,8 @@ def delete(call: Call) -> Shape:
         plane.clock.hold("deleting")
         with plane.lock:
             del plane.global_clusters[group.identifier]
+            if plane.names is not None:
+                plane.names.remove(group.host)
             plane.addresses.give_back(group.address)
         plane.jobs.retire(group.queue)
 

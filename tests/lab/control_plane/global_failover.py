@@ -10,6 +10,7 @@ from tests.lab.control_plane.errors import cluster_state, global_state, invalid_
 from tests.lab.control_plane.global_clusters import global_shape, must_be_available
 from tests.lab.control_plane.global_members import stand_alone
 from tests.lab.control_plane.global_rules import find_global, find_member
+from tests.lab.control_plane.managed_records import IN_PROGRESS
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import GlobalCluster, GlobalMember, Instance, Shape
 from tests.lab.engine import EngineError
@@ -39,6 +40,7 @@ def _begin(call: Call, data_loss: bool) -> Shape:
     _check_target(target)
     if not data_loss:
         _check_all(group, target)
+        _check_deployment(plane, group, old)
     status = "failing-over" if data_loss else "switching-over"
     group.status = status
     group.api["FailoverState"] = {
@@ -53,6 +55,16 @@ def _begin(call: Call, data_loss: bool) -> Shape:
     change = Change(plane, group, old, target, data_loss)
     plane.jobs.run(group.queue, change.run, change.failed)
     return {"GlobalCluster": global_shape(group)}
+
+
+def _check_deployment(plane: ControlPlane, group: GlobalCluster, primary: GlobalMember) -> None:
+    """A failover can be while a blue/green deployment is switched over, a switchover cannot."""
+    deployment = plane.managed.having(primary.cluster)
+    if deployment is not None and deployment.status == IN_PROGRESS:
+        raise global_state(
+            f"Global cluster {group.identifier} is part of the blue/green deployment {deployment.identifier}, which is being "
+            "switched over."
+        )
 
 
 def _check_target(target: GlobalMember) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tests.lab.control_plane import events, servers
+from tests.lab.control_plane import endpoints, events, servers
 from tests.lab.control_plane.clusters import refuse_what_is_not_in_lab
 from tests.lab.control_plane.common import (
     bare,
@@ -79,7 +79,9 @@ def create(call: Call) -> Shape:
         raise ApiError("DBInstanceAlreadyExists", f"DB instance already exists: {identifier}")
     if not params.get("DBClusterIdentifier"):
         kind_of(call.text("Engine"))
-        raise invalid_combination("The lab has DB instances in a DB cluster only: DBClusterIdentifier is missing.")
+        raise invalid_combination(
+            f"A DB instance of {params['Engine']} is in a DB cluster: DBClusterIdentifier is missing."
+        )
     refuse_what_is_not_in_lab(params)
     cluster = find_cluster(region, str(params["DBClusterIdentifier"]))
     _check_request(call, cluster)
@@ -104,6 +106,7 @@ def create(call: Call) -> Shape:
     writer = not cluster.secondary and not any(member.writer for member in members)
     instance = Instance(api, cluster, plane.addresses.take(), writer, tags=tags)
     region.instances[identifier] = instance
+    endpoints.publish(region, instance)
     _bring_up(call, instance)
     return {"DBInstance": instance_shape(region, instance)}
 
@@ -168,7 +171,7 @@ def describe(call: Call) -> Shape:
 
     def matches(instance: Instance) -> bool:
         have = {
-            "db-cluster-id": instance.cluster.identifier,
+            "db-cluster-id": None if instance.cluster.standalone else instance.cluster.identifier,
             "db-instance-id": instance.identifier,
             "dbi-resource-id": instance.server_id,
             "domain": None,
@@ -206,6 +209,7 @@ def delete(call: Call) -> Shape:
         with plane.lock:
             del region.instances[instance.identifier]
             events.instance_event(region, instance, "DB instance deleted", "deletion")
+            endpoints.withdraw(region, instance)
             plane.addresses.give_back(instance.address)
 
     def failed(reason: str) -> None:
@@ -253,9 +257,4 @@ def reboot(call: Call) -> Shape:
     return {"DBInstance": instance_shape(region, instance)}
 
 
-OPERATIONS: dict[str, Handler] = {
-    "CreateDBInstance": create,
-    "DescribeDBInstances": describe,
-    "DeleteDBInstance": delete,
-    "RebootDBInstance": reboot,
-}
+OPERATIONS: dict[str, Handler] = {"DescribeDBInstances": describe}

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.lab.control_plane.errors import invalid_combination, invalid_value, not_in_lab
 from tests.lab.engine import EngineVersion
+from tests.lab.mysql import parameters as mysql
 from tests.lab.neptune import parameters as neptune
+from tests.lab.postgresql import rds
 
 POSTGRESQL, MYSQL, NEPTUNE = "aurora-postgresql", "aurora-mysql", neptune.ENGINE
+RDS_POSTGRESQL, RDS_MYSQL = rds.ENGINE, mysql.RDS_ENGINE
 # Engines of the service that the lab does not have.
-ELSEWHERE = ("mariadb", "mysql", "docdb", "postgres")
+ELSEWHERE = ("mariadb", "docdb")
+# Engines of DB instances without a DB cluster.
+STANDALONE = (RDS_POSTGRESQL, RDS_MYSQL)
 _MYSQL_VERSION = re.compile(r"(?P<series>\d+\.\d+)\.mysql_aurora\.(?P<aurora>\d+(?:\.\d+)*)\Z")
 _MYSQL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _OF_MASTER = ("MasterUsername", "MasterUserPassword", "ManageMasterUserPassword", "DatabaseName")
@@ -42,7 +47,7 @@ class Kind:
     reboots_together: bool = True
 
 
-KINDS: Mapping[str, Kind] = {
+_KINDS: Mapping[str, Kind] = {
     POSTGRESQL: Kind(
         title="Aurora PostgreSQL",
         port=5432,
@@ -152,6 +157,24 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
+KINDS = {
+    **_KINDS,
+    RDS_POSTGRESQL: replace(
+        _KINDS[POSTGRESQL],
+        title="PostgreSQL",
+        logs=("postgresql", "upgrade"),
+        global_databases=False,
+        cluster_only=frozenset(),
+    ),
+    RDS_MYSQL: replace(
+        _KINDS[MYSQL],
+        title="MySQL Community Edition",
+        logs=("audit", "error", "general", "slowquery"),
+        cluster_only=frozenset(),
+    ),
+}
+
+
 def kind_of(engine: str) -> Kind:
     """Return the facts of an engine; raises ApiError for one that is not AWS's, or that the lab has not."""
     if engine in ELSEWHERE:
@@ -167,6 +190,8 @@ def series(version: EngineVersion) -> str:
     """
     if version.engine == NEPTUNE:
         return neptune.series(version.version)
+    if version.engine == RDS_MYSQL:
+        return version.family.removeprefix(RDS_MYSQL)
     found = _MYSQL_VERSION.match(version.version)
     return found["series"] if found else str(version.major)
 
@@ -174,7 +199,7 @@ def series(version: EngineVersion) -> str:
 def described(version: EngineVersion) -> str:
     """Return DBEngineVersionDescription."""
     title, found = kind_of(version.engine).title, _MYSQL_VERSION.match(version.version)
-    if version.engine == NEPTUNE:
+    if version.engine == NEPTUNE or version.engine in STANDALONE:
         return f"{title} {version.version}"
     if found is None:
         return f"{title} (compatible with {version.version})"
@@ -201,7 +226,7 @@ def check_master_user(engine: str, name: str) -> None:
     kind = kind_of(engine)
     if kind.reserved.match(name):
         raise invalid_value(f"MasterUsername {name} cannot be used as it is a reserved word used by the engine")
-    if len(name) > kind.longest_user or (engine == MYSQL and not _MYSQL_NAME.match(name)):
+    if len(name) > kind.longest_user or (engine in (MYSQL, RDS_MYSQL) and not _MYSQL_NAME.match(name)):
         raise invalid_value(
             f"The parameter MasterUsername is not a valid identifier: a letter first, then letters, digits and "
             f"underscores, {kind.longest_user} characters at most."

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from tests.lab.control_plane import account, events, identity, maintenance
+from tests.lab.control_plane import account, events, identity, maintenance, managed_views
 from tests.lab.control_plane.common import find_cluster, find_instance
+from tests.lab.control_plane.endpoints import cluster_host, instance_host
 from tests.lab.control_plane.errors import ApiError
 from tests.lab.control_plane.failover import kill
 from tests.lab.control_plane.kinds import NEPTUNE
 from tests.lab.control_plane.modify import apply_pending
+from tests.lab.control_plane.names import TTL
 from tests.lab.control_plane.plane import ControlPlane
 from tests.lab.engine import EngineError
 
@@ -81,6 +83,8 @@ class Knobs:
             "kill": self._kill,
             "link": self._link,
             "maintenance": self._maintenance,
+            "managed": self._managed,
+            "names_ttl": self._names_ttl,
             "quota": self._quota,
             "status": self._status,
             "stop": stop,
@@ -98,10 +102,13 @@ class Knobs:
             raise ValueError(str(exc)) from None
 
     def _clear(self) -> None:
-        """Take back the faults of the API, the delays of states, quotas, announced maintenance and the caller."""
+        """Take back faults, delays of states, quotas, maintenance, the caller, knobs of managed deployments."""
         self._plane.faults.clear()
         self._plane.clock.reset()
+        if self._plane.names is not None:
+            self._plane.names.ttl = TTL
         self._plane.caller = None
+        self._plane.managed.clear()
         account.clear(self._plane)
         for engine in self._plane.engines.values():
             if isinstance(engine, GraphFaults):
@@ -126,6 +133,8 @@ class Knobs:
         kill(self._plane, records, found, restart)
 
     def _link(self, address: str, mode: str, scope: str = "all", delay: float = 0.0) -> None:
+        names = self._plane.names
+        address = (names.lookup(address) if names is not None else None) or address
         engines = [engine for engine in self._plane.engines.values() if isinstance(engine, LinkFaults)]
         problems: list[str] = []
         for engine in engines:  # one of them has the address
@@ -178,6 +187,16 @@ class Knobs:
             if found.pending:
                 apply_pending(self._plane, records, found)
 
+    def _names_ttl(self, seconds: int) -> None:
+        """Let the resolver's answers be good for so long."""
+        if self._plane.names is None:
+            raise ValueError("the lab has no names: it was started without")
+        self._plane.names.ttl = seconds
+
+    def _managed(self, **knobs: Any) -> None:
+        """Turn knobs of managed blue/green deployments, those of `managed_records.Knobs`."""
+        self._plane.managed.knobs.turn(knobs)
+
     def _status(self) -> dict[str, Any]:
         with self._plane.lock:
             clusters = [
@@ -186,7 +205,7 @@ class Knobs:
                     "cluster": cluster.identifier,
                     "status": cluster.status,
                     "engine": f"{cluster.api['Engine']} {cluster.api['EngineVersion']}",
-                    "endpoint": f"{cluster.address}:{cluster.api['Port']}",
+                    "endpoint": f"{cluster_host(region, cluster)}:{cluster.api['Port']}",
                     "instances": {member.identifier: member.status for member in region.members(cluster)},
                 }
                 for region in self._plane.regions()
@@ -201,8 +220,33 @@ class Knobs:
                 }
                 for group in self._plane.global_clusters.values()
             ]
+            instances = [
+                {
+                    "region": region.name,
+                    "instance": instance.identifier,
+                    "status": instance.status,
+                    "engine": f"{instance.cluster.api['Engine']} {instance.cluster.api['EngineVersion']}",
+                    "endpoint": f"{instance_host(region, instance)}:{instance.cluster.api['Port']}",
+                }
+                for region in self._plane.regions()
+                for instance in region.instances.values()
+                if instance.cluster.standalone
+            ]
+            deployments = [
+                {
+                    "region": region.name,
+                    "deployment": deployment.identifier,
+                    "name": deployment.name,
+                    "status": managed_views.state(self._plane, region, deployment)[0],
+                    "source": deployment.pairs[0].source.identifier,
+                }
+                for region in self._plane.regions()
+                for deployment in self._plane.managed.of(region).values()
+            ]
         return {
             "clusters": clusters,
+            "deployments": deployments,
+            "instances": instances,
             "global_clusters": global_clusters,
             "faults": self._plane.faults.rules(),
             "delays": self._plane.clock.delays(),

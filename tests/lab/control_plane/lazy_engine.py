@@ -37,7 +37,8 @@ class LazyEngine:
         """The engine, None as long as nobody needed it."""
         return self._made
 
-    def _engine(self) -> DatabaseEngine:
+    def engine(self) -> DatabaseEngine:
+        """Return the engine, made when it is not there yet; raises EngineError when it cannot be."""
         with self._lock:
             if self._closed:
                 raise EngineError("the lab is closing")
@@ -57,27 +58,27 @@ class LazyEngine:
         self, volume_id: str, version: str, master_username: str, master_password: str, database: str | None
     ) -> None:
         """Make the engine if need be, then an empty volume."""
-        self._engine().create_volume(volume_id, version, master_username, master_password, database)
+        self.engine().create_volume(volume_id, version, master_username, master_password, database)
 
     def clone_volume(self, source_id: str, target_id: str) -> None:
         """Make a crash-consistent copy of a volume."""
-        self._engine().clone_volume(source_id, target_id)
+        self.engine().clone_volume(source_id, target_id)
 
     def follow_volume(self, source_id: str, target_id: str) -> None:
         """Make a volume that follows another."""
-        self._engine().follow_volume(source_id, target_id)
+        self.engine().follow_volume(source_id, target_id)
 
     def promote_volume(self, volume_id: str, complete: bool) -> None:
         """Let a volume follow no longer."""
-        self._engine().promote_volume(volume_id, complete)
+        self.engine().promote_volume(volume_id, complete)
 
     def start(self, spec: InstanceSpec) -> Sequence[str]:
         """Start a server."""
-        return self._engine().start(spec)
+        return self.engine().start(spec)
 
     def set_addresses(self, instance_id: str, addresses: Sequence[str]) -> None:
         """Let other addresses lead to a running server."""
-        self._engine().set_addresses(instance_id, addresses)
+        self.engine().set_addresses(instance_id, addresses)
 
     def stop(self, instance_id: str, immediate: bool = False) -> None:
         """Stop a server; there is none when there is no engine."""
@@ -86,15 +87,15 @@ class LazyEngine:
 
     def apply_dynamic(self, instance_id: str, parameters: Mapping[str, str]) -> None:
         """Give a running server the effective parameters."""
-        self._engine().apply_dynamic(instance_id, parameters)
+        self.engine().apply_dynamic(instance_id, parameters)
 
     def upgrade_volume(self, volume_id: str, version: str) -> None:
         """Upgrade a volume whose servers are all stopped."""
-        self._engine().upgrade_volume(volume_id, version)
+        self.engine().upgrade_volume(volume_id, version)
 
     def set_master_password(self, volume_id: str, password: str) -> None:
         """Change the master user's password."""
-        self._engine().set_master_password(volume_id, password)
+        self.engine().set_master_password(volume_id, password)
 
     def delete_volume(self, volume_id: str) -> None:
         """Remove a volume; there is none when there is no engine."""
@@ -110,7 +111,7 @@ class LazyEngine:
 
     def falsify_position(self, volume_id: str, offset: int) -> None:
         """Let the next start of a volume's writer report a wrong position; raises EngineError when none reports any."""
-        fault = getattr(self._engine(), "falsify_position", None)
+        fault = getattr(self.engine(), "falsify_position", None)
         if fault is None:
             raise EngineError("no position is reported")
         fault(volume_id, offset)
@@ -138,7 +139,7 @@ class LazyEngine:
             clear()
 
     def _turn(self, name: str, *arguments: Any, **knobs: Any) -> None:
-        fault = getattr(self._engine(), name, None)
+        fault = getattr(self.engine(), name, None)
         if fault is None:
             raise EngineError(f"servers of this engine know no fault {name}")
         fault(*arguments, **knobs)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.lab.control_plane import events, master_secret, servers, upgrade, write_forwarding
+from tests.lab.control_plane import endpoints, events, master_secret, servers, upgrade, write_forwarding
 from tests.lab.control_plane.clusters import refuse_what_is_not_in_lab, security_groups
 from tests.lab.control_plane.common import find_cluster, find_instance, new_identifier
 from tests.lab.control_plane.errors import ApiError, cluster_state, instance_state, invalid_combination, not_in_lab
@@ -175,8 +175,10 @@ def _apply_rest(plane: ControlPlane, region: Region, cluster: Cluster, pending: 
             events.cluster_event(region, cluster, "Reset master credentials", "configuration change")
         if "DBClusterIdentifier" in pending:
             old, new = cluster.identifier, str(pending["DBClusterIdentifier"])
+            before = endpoints.hosts(region, cluster)
             region.clusters[new] = region.clusters.pop(old)
             cluster.api |= {"DBClusterIdentifier": new, "DBClusterArn": region.arn("cluster", new)}
+            endpoints.renamed(region, cluster, before)
             events.cluster_event(region, cluster, f"Renamed cluster from {old} to {new}", "notification")
         cluster.status = "available"
 
@@ -190,7 +192,7 @@ def modify_instance(call: Call) -> Shape:
     for name in ("EngineVersion", "MasterUserPassword", "BackupRetentionPeriod", "DBPortNumber", "DeletionProtection"):
         if params.get(name):
             raise invalid_combination(f"{name} of a member of a DB cluster is changed with ModifyDBCluster.")
-    _change_instance_group(call, instance)
+    change_instance_group(call, instance)
     instance.api |= {name: params[name] for name in INSTANCE_AT_ONCE if params.get(name) is not None}
     if params.get("EnablePerformanceInsights") is not None:
         instance.api["PerformanceInsightsEnabled"] = params["EnablePerformanceInsights"]
@@ -209,7 +211,8 @@ def modify_instance(call: Call) -> Shape:
     return {"DBInstance": instance_shape(region, instance)}
 
 
-def _change_instance_group(call: Call, instance: Instance) -> None:
+def change_instance_group(call: Call, instance: Instance) -> None:
+    """Let an instance use the DB parameter group that a request names, from its next reboot on."""
     name = call.params.get("DBParameterGroupName")
     api = instance.cluster.api
     if not name:
@@ -239,9 +242,11 @@ def _apply_instance(plane: ControlPlane, region: Region, instance: Instance) -> 
             if "DBInstanceClass" in pending:
                 message = "Finished applying modification to DB instance class"
                 events.instance_event(region, instance, message, "configuration change")
-            old, new = instance.identifier, str(pending.get("DBInstanceIdentifier", instance.identifier))
-            region.instances[new] = region.instances.pop(old)
-            instance.api |= {**pending, "DBInstanceArn": region.arn("db", new)}
+            new = str(pending.get("DBInstanceIdentifier", instance.identifier))
+            before = endpoints.hosts(region, instance)
+            instance.api |= {name: value for name, value in pending.items() if name != "DBInstanceIdentifier"}
+            region.rename(instance, new)
+            endpoints.renamed(region, instance, before)
 
     def failed(reason: str) -> None:
         with plane.lock:
@@ -251,4 +256,4 @@ def _apply_instance(plane: ControlPlane, region: Region, instance: Instance) -> 
     plane.jobs.run(instance.cluster.volume_id, lambda: settled(change), failed)
 
 
-OPERATIONS: dict[str, Handler] = {"ModifyDBCluster": modify_cluster, "ModifyDBInstance": modify_instance}
+OPERATIONS: dict[str, Handler] = {"ModifyDBCluster": modify_cluster}

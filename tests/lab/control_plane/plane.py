@@ -15,6 +15,8 @@ from tests.lab.control_plane.errors import ApiError, invalid_combination, invali
 from tests.lab.control_plane.faults import Faults
 from tests.lab.control_plane.jobs import Jobs
 from tests.lab.control_plane.kinds import kind_of, series
+from tests.lab.control_plane.managed_records import Managed
+from tests.lab.control_plane.names import Names
 from tests.lab.control_plane.records import GlobalCluster, Region, Shape
 from tests.lab.engine import DatabaseEngine, EngineVersion
 
@@ -23,25 +25,33 @@ class ControlPlane:
     """Engines, records, clock, jobs and faults.
 
     `lock` guards the records: handlers hold it for the whole call, jobs only while they change records, never during
-    a call of an engine.
+    a call of an engine. With `names` the endpoints have host names, without them addresses.
     """
 
-    def __init__(self, engines: Mapping[str, DatabaseEngine], addresses: Addresses, clock: Clock) -> None:
+    def __init__(
+        self,
+        engines: Mapping[str, DatabaseEngine],
+        addresses: Addresses,
+        clock: Clock,
+        names: Names | None = None,
+    ) -> None:
         self.engines = dict(engines)
         self.addresses = addresses
         self.clock = clock
+        self.names = names
         self.jobs = Jobs()
         self.faults = Faults()
         self.lock = threading.RLock()
         self.caller: str | None = None  # the ARN of whoever calls, when it is not the lab's own user
         self.global_clusters: dict[str, GlobalCluster] = {}
+        self.managed = Managed()
         self._regions: dict[str, Region] = {}
         self._versions = [version for engine in engines.values() for version in engine.versions()]
 
     def region(self, name: str) -> Region:
         """Return a Region's records; every name is a Region."""
         with self.lock:
-            return self._regions.setdefault(name, Region(name))
+            return self._regions.setdefault(name, Region(name, self.names))
 
     def regions(self) -> list[Region]:
         """Return every Region that has been asked for."""
@@ -87,6 +97,8 @@ class ControlPlane:
         self.jobs.close()
         for engine in self.engines.values():
             engine.close()
+        if self.names is not None:
+            self.names.close()
         self.addresses.close()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from tests.lab.control_plane.common import filters, find_cluster, new_identifier, page, tags_of
+from tests.lab.control_plane.endpoints import instance_host
 from tests.lab.control_plane.errors import ApiError, invalid_combination, invalid_value, not_in_lab
 from tests.lab.control_plane.plane import Call, Handler
 from tests.lab.control_plane.records import Instance, Proxy, Region, Shape, resource_id, utcnow
@@ -135,7 +136,7 @@ def _targets(call: Call, proxy: Proxy) -> list[Shape]:
         tracked,
         *(
             {
-                "Endpoint": member.address,
+                "Endpoint": instance_host(region, member),
                 "TrackedClusterId": cluster.identifier,
                 "RdsResourceId": member.identifier,
                 "Port": port,

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.lab.control_plane.names import Names
+
 ACCOUNT = "123456789012"
 Shape = dict[str, Any]
 
@@ -65,6 +67,7 @@ class Cluster:
     pending: Shape = field(default_factory=dict)  # PendingModifiedValues, with the password in clear
     upgrade: UpgradePlan | None = None  # what the pending EngineVersion means
     member: GlobalMember | None = None  # of a global cluster
+    standalone: bool = False  # of one DB instance that has no cluster in the API
 
     @property
     def secondary(self) -> bool:
@@ -151,11 +154,17 @@ class GlobalCluster:
     home: str  # the Region that sees it while it has no member
     members: list[GlobalMember] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
+    names: Names | None = None  # of the lab, as in Region
 
     @property
     def identifier(self) -> str:
         """GlobalClusterIdentifier."""
         return str(self.api["GlobalClusterIdentifier"])
+
+    @property
+    def host(self) -> str:
+        """The host of its writer endpoint."""
+        return self.address if self.names is None else self.names.world(self.identifier)
 
     @property
     def queue(self) -> str:
@@ -224,10 +233,12 @@ class Region:
     """Everything of one Region."""
 
     name: str
+    names: Names | None = None  # of the lab, when its endpoints have names
     clusters: dict[str, Cluster] = field(default_factory=dict)
     instances: dict[str, Instance] = field(default_factory=dict)
     groups: dict[tuple[str, str], ParameterGroup] = field(default_factory=dict)  # (kind, name)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    db_snapshots: dict[str, Snapshot] = field(default_factory=dict)
     subnet_groups: dict[str, SubnetGroup] = field(default_factory=dict)
     events: list[Shape] = field(default_factory=list)
     proxies: dict[str, Proxy] = field(default_factory=dict)
@@ -242,6 +253,20 @@ class Region:
         """The cluster's instances, writer first, then in the order of their creation."""
         found = [instance for instance in self.instances.values() if instance.cluster is cluster]
         return sorted(found, key=lambda instance: not instance.writer)
+
+    def rename(self, instance: Instance, name: str) -> None:
+        """Give an instance another name, and with it the hidden cluster of one that stands alone."""
+        before = instance.identifier
+        self.instances[name] = self.instances.pop(before)
+        for other in self.instances.values():
+            if other.api.get("ReadReplicaSourceDBInstanceIdentifier") == before:
+                other.api["ReadReplicaSourceDBInstanceIdentifier"] = name
+            replicas = other.api.get("ReadReplicaDBInstanceIdentifiers") or []
+            other.api["ReadReplicaDBInstanceIdentifiers"] = [name if one == before else one for one in replicas]
+        arn = self.arn("db", name)
+        instance.api |= {"DBInstanceIdentifier": name, "DBInstanceArn": arn}
+        if instance.cluster.standalone:
+            instance.cluster.api |= {"DBClusterIdentifier": name, "DBClusterArn": arn}
 
     def using(self, group: ParameterGroup) -> Iterator[Instance]:
         """The instances whose parameters come from a parameter group."""

@@ -8,16 +8,20 @@ Called from jobs only (except `mark` and `apply_dynamic`, which queue one): engi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tests.lab.control_plane import events
-from tests.lab.control_plane.kinds import kind_of
+from tests.lab.control_plane.kinds import RDS_MYSQL, kind_of
 from tests.lab.control_plane.parameter_groups import find_group
 from tests.lab.control_plane.plane import ControlPlane
 from tests.lab.control_plane.records import Cluster, Instance, ParameterGroup, Region
 from tests.lab.engine import DatabaseEngine, InstanceSpec
+from tests.lab.managed import metadata
+from tests.lab.mysql.parameters import BINLOG_FORMAT
 
 IAM_AUTH = "iam_auth"
+# RDS for MySQL has a binary log exactly when it has backups.
+WITHOUT_BACKUPS: Mapping[str, Mapping[str, str]] = {RDS_MYSQL: {BINLOG_FORMAT: "OFF"}}
 INACTIVE = ("deleting", "failed", "stopped")
 
 
@@ -33,12 +37,12 @@ def defaults(plane: ControlPlane, instance: Instance) -> dict[str, str]:
     return {name: parameter.value for name, parameter in known.items() if parameter.value is not None}
 
 
-def groups(plane: ControlPlane, region: Region, instance: Instance) -> tuple[ParameterGroup, ParameterGroup]:
+def groups(plane: ControlPlane, region: Region, instance: Instance) -> tuple[ParameterGroup, ...]:
     """Return the groups that an instance's parameters come from: the cluster's, then its own."""
-    return (
-        find_group(plane, region, "cluster", instance.cluster.api["DBClusterParameterGroup"]),
-        find_group(plane, region, "instance", instance.api["DBParameterGroupName"]),
-    )
+    own = find_group(plane, region, "instance", instance.api["DBParameterGroupName"])
+    if instance.cluster.standalone:
+        return (own,)
+    return (find_group(plane, region, "cluster", instance.cluster.api["DBClusterParameterGroup"]), own)
 
 
 def desired(plane: ControlPlane, region: Region, instance: Instance) -> dict[str, str]:
@@ -46,6 +50,8 @@ def desired(plane: ControlPlane, region: Region, instance: Instance) -> dict[str
     values = defaults(plane, instance)
     for group in groups(plane, region, instance):
         values.update({name: value for name, (value, _method) in group.values.items()})
+    if instance.cluster.standalone and not int(instance.cluster.api["BackupRetentionPeriod"]):
+        values.update(WITHOUT_BACKUPS.get(str(instance.cluster.api["Engine"]), {}))
     return values
 
 
@@ -71,6 +77,8 @@ def addresses(instance: Instance) -> tuple[str, ...]:
     The writer claims the reader endpoint too; the engine leads that one to the readers as long as there are any.
     """
     cluster = instance.cluster
+    if cluster.standalone:
+        return (instance.address,)
     if instance.writer:
         world = (cluster.member.group.address,) if cluster.member is not None and cluster.member.writer else ()
         return (instance.address, cluster.address, cluster.reader_address, *world)
@@ -96,6 +104,7 @@ def start(plane: ControlPlane, region: Region, instance: Instance, with_groups: 
         for group in groups(plane, region, instance):
             mark(instance, group.kind, "in-sync" if with_groups or group.is_default else "pending-reboot")
     messages = engine_of(plane, instance.cluster).start(spec)
+    metadata.identify(plane, region, instance.cluster)
     with plane.lock:
         for message in messages:
             events.instance_event(region, instance, message)

@@ -22,6 +22,10 @@ def _change(call: Call, needs: str, during: str, after: str) -> Shape:
             f"DbCluster {cluster.identifier} is in {cluster.status} state but expected in {needs} state."
         )
     may_stop(cluster)
+    if plane.managed.having(cluster) is not None:
+        raise cluster_state(
+            f"Cannot stop or start the DB cluster {cluster.identifier} because it is part of a blue/green deployment."
+        )
     members = [member for member in region.members(cluster) if member.status == needs]
     set_status(during, cluster, *members)
 

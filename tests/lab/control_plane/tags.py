@@ -11,6 +11,7 @@ from tests.lab.control_plane.common import check_number_of_tags, find_cluster, f
 from tests.lab.control_plane.errors import ApiError, cluster_state, invalid_value
 from tests.lab.control_plane.global_clusters import global_arn
 from tests.lab.control_plane.global_rules import find_global
+from tests.lab.control_plane.managed_rules import find_deployment
 from tests.lab.control_plane.parameter_groups import find_group
 from tests.lab.control_plane.plane import Call, Handler
 from tests.lab.control_plane.records import ACCOUNT, Shape
@@ -34,6 +35,7 @@ def _tags_by_arn(call: Call) -> dict[str, str]:
         "cluster-pg": lambda: find_group(call.plane, call.region, "cluster", name).tags,
         "pg": lambda: find_group(call.plane, call.region, "instance", name).tags,
         "cluster-snapshot": lambda: find_snapshot(call.region, name).tags,
+        "deployment": lambda: find_deployment(call, name).tags,
         "subgrp": lambda: find_subnet_group(call.region, name).tags,
     }
     if kind not in finders:

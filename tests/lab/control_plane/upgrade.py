@@ -16,8 +16,10 @@ from tests.lab.engine import EngineError, EngineVersion
 from tests.lab.neptune import parameters as neptune
 
 
-def plan(call: Call, cluster: Cluster) -> UpgradePlan | None:
+def plan(call: Call, cluster: Cluster, of_copy: bool = False) -> UpgradePlan | None:
     """Return the upgrade that a ModifyDBCluster asks for, or None when it asks for none.
+
+    With `of_copy` it is one of a copy of the cluster, which is in no global cluster.
 
     Raises the service's refusals: unknown version, no path, no AllowMajorVersionUpgrade, groups of the old family.
     """
@@ -35,7 +37,8 @@ def plan(call: Call, cluster: Cluster) -> UpgradePlan | None:
         return None
     if target.version not in now.targets:
         raise invalid_combination(f"Cannot upgrade {now.engine} from {now.version} to {target.version}")
-    may_upgrade(cluster, is_major(now, target))
+    if not of_copy:
+        may_upgrade(cluster, is_major(now, target))
     if now.engine == neptune.ENGINE and is_major(now, target) and maintenance.behind(call.region, cluster):
         raise invalid_combination(
             f"Cannot upgrade {now.engine} from {now.version} to {target.version}: the cluster must have the latest patch "
@@ -73,7 +76,7 @@ def _cluster_group(call: Call, cluster: Cluster, family: str) -> str:
     name = call.params.get("DBClusterParameterGroupName")
     current = find_group(call.plane, call.region, "cluster", cluster.api["DBClusterParameterGroup"])
     if not name and not current.is_default:
-        raise _must_name_a_group("DB cluster", current.name)
+        raise must_name_a_group("DB cluster", current.name)
     return group_for(call.plane, call.region, "cluster", name, family).name
 
 
@@ -82,11 +85,12 @@ def _instance_group(call: Call, cluster: Cluster, family: str) -> str:
     for member in call.region.members(cluster):
         current = find_group(call.plane, call.region, "instance", member.api["DBParameterGroupName"])
         if not name and not current.is_default:
-            raise _must_name_a_group("DB instance", current.name)
+            raise must_name_a_group("DB instance", current.name)
     return group_for(call.plane, call.region, "instance", name, family).name
 
 
-def _must_name_a_group(kind: str, name: str) -> ApiError:
+def must_name_a_group(kind: str, name: str) -> ApiError:
+    """Return the refusal of a major upgrade that leaves it open which group follows a custom one."""
     return invalid_combination(
         f"The current {kind} parameter group {name} is custom. You must explicitly specify a new {kind} parameter "
         "group, either default or custom, for the engine version upgrade."
@@ -112,12 +116,13 @@ def run(plane: ControlPlane, region: Region, cluster: Cluster, accepted: Upgrade
     servers.stop_all(plane, members)
     reason = _upgrade_volume(plane, region, cluster, accepted)
     servers.start_all(plane, region, members, with_groups=not (accepted.major and reason is None))
+    what = "instance" if cluster.standalone else "cluster"
     with plane.lock:
         if reason is None:
             kind = "major" if accepted.major else "minor"
-            _say(plane, region, cluster, f"Database cluster engine {kind} version has been upgraded")
+            _say(plane, region, cluster, f"Database {what} engine {kind} version has been upgraded")
         else:
-            message = f"Database cluster is in a state that cannot be upgraded: {reason}"
+            message = f"Database {what} is in a state that cannot be upgraded: {reason}"
             _say(plane, region, cluster, message, "maintenance", "failure")
         set_status("available", cluster, *members)
     if reason is None and neptune.brings_system_update(str(cluster.api["Engine"]), before, accepted.version):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from tests.lab.control_plane.common import filters, page
 from tests.lab.control_plane.errors import ApiError
 from tests.lab.control_plane.global_rules import BURSTABLE
-from tests.lab.control_plane.kinds import described, is_major, kind_of, series
+from tests.lab.control_plane.kinds import STANDALONE, described, is_major, kind_of, series
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import Shape
 from tests.lab.engine import EngineVersion
@@ -67,7 +67,7 @@ def _shape(plane: ControlPlane, version: EngineVersion) -> Shape:
         ],
         "ExportableLogTypes": list(kind.logs),
         "SupportsLogExportsToCloudwatchLogs": True,
-        "SupportsReadReplica": False,
+        "SupportsReadReplica": version.engine in STANDALONE,
         "SupportedEngineModes": ["provisioned"],
         "SupportedFeatureNames": [],
         "Status": "available",
@@ -89,11 +89,11 @@ def describe_orderable(call: Call) -> Shape:
             "LicenseModel": kind.licence,
             "AvailabilityZones": [{"Name": call.region.name + zone} for zone in ZONES],
             "MultiAZCapable": False,
-            "ReadReplicaCapable": False,
+            "ReadReplicaCapable": engine in STANDALONE,
             "Vpc": True,
             "SupportsStorageEncryption": True,
-            "StorageType": "aurora",
-            "SupportsClusters": True,
+            "StorageType": "gp3" if engine in STANDALONE else "aurora",
+            "SupportsClusters": engine not in STANDALONE,
             "SupportsGlobalDatabases": kind.global_databases and not instance_class.startswith(BURSTABLE),
             "SupportedEngineModes": ["provisioned"],
         }

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from tests.lab.control_plane.common import tag_list
+from tests.lab.control_plane.endpoints import cluster_host, instance_host, reader_host
 from tests.lab.control_plane.records import Cluster, Instance, Region, Shape, Snapshot, SubnetGroup, utcnow
 
 
@@ -13,8 +14,8 @@ def cluster_shape(region: Region, cluster: Cluster) -> Shape:
     """Return a DBCluster."""
     shape = {
         **cluster.api,
-        "Endpoint": cluster.address,
-        "ReaderEndpoint": cluster.reader_address,
+        "Endpoint": cluster_host(region, cluster),
+        "ReaderEndpoint": reader_host(region, cluster),
         "LatestRestorableTime": utcnow(),
         "DBClusterMembers": [
             {
@@ -72,6 +73,16 @@ def instance_shape(region: Region, instance: Instance) -> Shape:
         "PendingModifiedValues": masked(instance.pending),
         "TagList": tag_list(instance.tags),
     }
+    if cluster.standalone:
+        shape |= {"DBClusterIdentifier": None, "DeletionProtection": cluster.api["DeletionProtection"]}
+        shape |= {"PromotionTier": None, "MasterUserSecret": cluster.api.get("MasterUserSecret")}
+        shape["EnabledCloudwatchLogsExports"] = cluster.api["EnabledCloudwatchLogsExports"]
+        if instance.api.get("ReadReplicaSourceDBInstanceIdentifier") and instance.running:
+            shape["StatusInfos"] = [{"StatusType": "read replication", "Normal": True, "Status": "replicating"}]
+        if cluster.api["BackupRetentionPeriod"]:
+            shape["LatestRestorableTime"] = utcnow()
+    if "Endpoint" in shape:
+        shape["Endpoint"] = {**shape["Endpoint"], "Address": instance_host(region, instance)}
     if group is not None:
         shape["DBSubnetGroup"] = subnet_group_shape(group)
     return {name: value for name, value in shape.items() if value is not None}

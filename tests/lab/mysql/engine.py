@@ -48,12 +48,14 @@ class MySQLEngine:
         ca_dir: Path | None = None,
         authority: CertificateAuthority | None = None,
         sleeps: bool = True,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Fetch the server if needed, prepare an empty volume, and start the keeper and the endpoint process.
 
         Logs go to `state_dir/mysql-logs`. The certificates are those of `authority`, or of a new one in `ca_dir`
         (default: `state_dir`). Data lies in `state_dir`, or in a temporary directory when the servers' user cannot
-        enter that one. Without `sleeps` the service's procedures do not take the seconds that they take on AWS.
+        enter that one. Without `sleeps` the service's procedures do not take the seconds that they take on AWS. The
+        servers have `environment` besides what they need.
         Raises EngineError when something that is needed is missing.
         """
         binaries = fetch()
@@ -70,7 +72,7 @@ class MySQLEngine:
         self._keeper = Keeper([self._root])
         try:
             home = account.make_directory(self._root / "home")
-            self._processes = Processes(account, self._keeper, home)
+            self._processes = Processes(account, self._keeper, home, environment)
             self._installation = Installation(binaries, self._processes, free_port(FIRST_INTERNAL_PORT))
             self._template = template.prepare(self._installation, self._root, self._logs / "template.log")
             self._authority = authority or CertificateAuthority(ca_dir or state_dir)
@@ -121,7 +123,7 @@ class MySQLEngine:
             raise
 
     def _new_volume(self, volume_id: str, version: str, master: str) -> Volume:
-        if version not in {entry.version for entry in parameters.VERSIONS}:
+        if not parameters.is_offered(version):
             raise EngineError(f"There is no version {version} of {parameters.ENGINE}.")
         account = self._processes.account
         with self._lock:
@@ -154,6 +156,7 @@ class MySQLEngine:
             (one.server, len(self._readers(one.spec.volume_id)))
             for one in writers
             if parameters.has_binlog(one.family, one.spec.parameters)
+            and not self._volume(one.spec.volume_id).keep_binlog
         ]
 
     def _readers(self, volume_id: str) -> list[Instance]:
@@ -173,7 +176,8 @@ class MySQLEngine:
             raise
         if writer is not None and parameters.has_binlog(writer.family, writer.spec.parameters):
             target.without_binlog = parameters.has_enhanced_binlog(writer.family, writer.spec.parameters)
-            replication.purge(writer.server, len(self._readers(source_id)), rotate=True)
+            if not source.keep_binlog:
+                replication.purge(writer.server, len(self._readers(source_id)), rotate=True)
 
     def follow_volume(self, source_id: str, target_id: str) -> None:
         """Refuse: the lab has no global database of this engine."""
@@ -189,7 +193,7 @@ class MySQLEngine:
         There is one server program for all versions: what changes is what is the service's.
         """
         volume = self._volume(volume_id)
-        if version not in {entry.version for entry in parameters.VERSIONS}:
+        if not parameters.is_offered(version):
             raise EngineError(f"There is no version {version} of {parameters.ENGINE}.")
         if self._writer(volume_id) is not None:
             raise EngineError(f"The writer of volume {volume_id} still runs.")
@@ -283,9 +287,15 @@ class MySQLEngine:
                 at = volumes.recovered_position(server.data, newest)
                 readers.follow(server, writer.server, volume, at)
             return ()
+        if parameters.own_read_only(instance.family, spec.parameters):
+            volume.read_only = False
+        if volume.read_only:
+            settings["loose-read-only"] = "ON"
         server.configure(settings)
         server.start()
         position = volumes.recovered_position(server.data, newest)
+        if volume.cloned:
+            volume.origin = position
         if "log-bin" not in settings:
             volumes.remove_binlog(server.data)
         volumes.on_writer_start(volume, server, self._sleeps)
@@ -342,6 +352,39 @@ class MySQLEngine:
             if instance_id not in self._instances:
                 raise EngineError(f"The instance {instance_id} does not run.")
             return self._instances[instance_id]
+
+    def server(self, instance_id: str) -> Server:
+        """Return the server of an instance that runs; raises EngineError when it does not."""
+        return self._instance(instance_id).server
+
+    def servers(self, volume_id: str) -> list[Server]:
+        """Return the servers that run on a volume, the writer first."""
+        with self._lock:
+            found = [one for one in self._instances.values() if one.spec.volume_id == volume_id]
+        return [one.server for one in sorted(found, key=lambda one: one.spec.role != "writer") if one.server.running()]
+
+    def volume(self, volume_id: str) -> Volume:
+        """Return a volume; raises EngineError when there is none."""
+        return self._volume(volume_id)
+
+    # What the service does to all clients
+
+    def set_read_only(self, volume_id: str, read_only: bool) -> None:
+        """Let clients without CONNECTION_ADMIN only read, or write again.
+
+        It outlives restarts, until a start with a parameter group that has a value of its own for it.
+        """
+        volume, writer = self._volume(volume_id), self._writer(volume_id)
+        volume.read_only = read_only
+        if writer is not None:
+            own = parameters.own_read_only(writer.family, writer.parameters)
+            writer.server.execute(f"SET GLOBAL read_only = {'ON' if read_only else own or 'OFF'}")
+
+    def refuse_clients(self, volume_id: str, refuse: bool) -> None:
+        """End every client's connection to the servers of a volume and let no new one in, or let them come again."""
+        with self._lock:
+            names = [name for name, one in self._instances.items() if one.spec.volume_id == volume_id]
+        self._endpoints.order("refuse", instances=names, refuse=refuse)
 
     # Endpoints
 

@@ -29,6 +29,18 @@ VERSIONS = (
 )
 
 
+# RDS for MySQL: the same server under the service's other name.
+RDS_ENGINE = "mysql"
+RDS_FAMILIES = {"mysql8.0": 3, "mysql8.4": 8}  # as in FAMILIES
+RDS_VERSIONS = (
+    EngineVersion(RDS_ENGINE, "8.0.42", "mysql8.0", 8, ("8.0.44", "8.4.7", "8.4.8")),
+    EngineVersion(RDS_ENGINE, "8.0.44", "mysql8.0", 8, ("8.4.7", "8.4.8")),
+    EngineVersion(RDS_ENGINE, "8.4.7", "mysql8.4", 8, ("8.4.8",)),
+    EngineVersion(RDS_ENGINE, "8.4.8", "mysql8.4", 8, ()),
+)
+_EVERY = {version.version: version for version in (*VERSIONS, *RDS_VERSIONS)}
+
+
 class Row(NamedTuple):
     """One line of the table below; `first` and `last` are first numbers of releases of Aurora, as in FAMILIES."""
 
@@ -155,6 +167,9 @@ TABLE = (
 # fmt: on
 # Defaults that a later family has instead.
 SINCE_84 = {"require_secure_transport": "ON"}
+BINLOG_FORMAT = "binlog_format"
+# Defaults of RDS for MySQL. There the binary log is on exactly when backups are, whatever its format.
+RDS_DEFAULTS = {BINLOG_FORMAT: "MIXED", "gtid-mode": "OFF_PERMISSIVE", "require_secure_transport": "OFF"}
 
 # What a community server gets so that several of them share a laptop, and what the service sets; none of it is a
 # client's business.
@@ -229,17 +244,30 @@ _SERVICE_ONLY = ("aurora_", "server_audit", "binlog_backup", "binlog_replication
 
 def family_of(version: str) -> EngineVersion:
     """Return what is known about a version; KeyError when it is not offered."""
-    return {entry.version: entry for entry in VERSIONS}[version]
+    return _EVERY[version]
+
+
+def is_offered(version: str) -> bool:
+    """Say whether there is a version, of Aurora or of RDS."""
+    return version in _EVERY
 
 
 def defaults(family: str) -> dict[str, Parameter]:
     """Return the parameters of a family by name; KeyError for an unknown family."""
-    release = FAMILIES[family]
-    return {row.name: _parameter(row, release) for row in TABLE if row.first <= release <= row.last}
+    release = FAMILIES.get(family) or RDS_FAMILIES[family]
+    return {
+        row.name: _parameter(row, family, release)
+        for row in TABLE
+        if row.first <= release <= row.last and (family in FAMILIES or not row.name.startswith(_SERVICE_ONLY))
+    }
 
 
-def _parameter(row: Row, release: int) -> Parameter:
+def _parameter(row: Row, family: str, release: int) -> Parameter:
     value = SINCE_84.get(row.name, row.value) if release >= 8 else row.value
+    if family in RDS_FAMILIES:
+        value = RDS_DEFAULTS.get(row.name, value)
+        if row.name == BINLOG_FORMAT:
+            return Parameter(row.name, value, D, row.data_type, "ROW,STATEMENT,MIXED", True, row.description)
     return Parameter(row.name, value, row.apply_type, row.data_type, row.allowed, row.modifiable, row.description)
 
 
@@ -259,9 +287,14 @@ def has_binlog(family: str, parameters: Mapping[str, str]) -> bool:
     return effective(family, parameters)["binlog_format"].upper() != "OFF"
 
 
+def own_read_only(family: str, parameters: Mapping[str, str]) -> str | None:
+    """Return the value that a parameter group itself gives to read_only, None when the service decides."""
+    return effective(family, parameters).get("read_only")
+
+
 def has_enhanced_binlog(family: str, parameters: Mapping[str, str]) -> bool:
     """Say whether a cluster's binary log is the enhanced one, whose files a clone does not have."""
-    return effective(family, parameters)["aurora_enhanced_binlog"] == "1"
+    return effective(family, parameters).get("aurora_enhanced_binlog") == "1"
 
 
 def variables(family: str, parameters: Mapping[str, str]) -> dict[str, str]:

@@ -32,6 +32,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests.lab.mysql.parameters import RDS_ENGINE, family_of
 from tests.lab.mysql.servers import ADMINISTRATOR
 
 MASTER_ROLE = "rds_superuser_role"
@@ -40,6 +41,14 @@ OWN_USERS = (ADMINISTRATOR, REPLICATOR, "mysql.session", "mysql.sys", "mysql.inf
 _DEFINER = f"DEFINER=`{ADMINISTRATOR}`@`localhost`"
 PROCEDURES = Path(__file__).with_name("procedures.sql")
 _HEADING = re.compile(r"^-- (\w+) ([\d.]+)(?: ([\d.]+))?$", re.MULTILINE)
+# What RDS for MySQL calls its procedures before 8.4 ("MySQL stored procedure reference" of the RDS user guide).
+_BEFORE_84 = (
+    ("mysql.rds_set_external_source", "mysql.rds_set_external_master"),
+    ("mysql.rds_reset_external_source", "mysql.rds_reset_external_master"),
+    ("mysql.rds_set_source_auto_position", "mysql.rds_set_master_auto_position"),
+    ("mysql.rds_next_source_log", "mysql.rds_next_master_log"),
+    ("mysql.rds_set_binlog_source_ssl", "mysql.rds_set_binlog_master_ssl"),
+)
 _SLEEPS = {True: ("1", "2"), False: ("0", "0.3")}
 
 STATIC_RIGHTS = (
@@ -86,7 +95,10 @@ TABLES = (
 
 
 def release(version: str) -> tuple[int, ...]:
-    """Return the release of Aurora in an engine version: (3, 10, 0) for 8.0.mysql_aurora.3.10.0."""
+    """Return the release of Aurora in an engine version: (3, 10, 0) for 8.0.mysql_aurora.3.10.0.
+
+    Of RDS it is the server's version, (8, 0, 44), which is later than every release of Aurora 3.
+    """
     return tuple(int(part) for part in version.rpartition("aurora.")[2].split("."))
 
 
@@ -130,6 +142,9 @@ def procedures(version: str, sleeps: bool) -> list[str]:
     With `sleeps` they take as long as on AWS.
     """
     text = PROCEDURES.read_text(encoding="utf-8")
+    rds = family_of(version).engine == RDS_ENGINE
+    if rds and release(version) < (8, 4):
+        text = _earlier(text)
     headings = list(_HEADING.finditer(text))
     ends = [heading.start() for heading in headings[1:]] + [len(text)]
     short, long = _SLEEPS[sleeps]
@@ -147,11 +162,20 @@ def procedures(version: str, sleeps: bool) -> list[str]:
         for mark, word in words.items():
             body = body.replace(mark, word)
         kind, name = re.findall(r"\b(FUNCTION|PROCEDURE) (mysql\.\w+)\(", body)[0]
-        statements.append(f"DROP {kind} IF EXISTS {name}")
+        statements += [f"DROP {kind} IF EXISTS {one}" for one in dict.fromkeys((name, _earlier(name)))]
+        if rds and "aurora" in name:
+            continue
         since, before = _numbers(heading[2]), _numbers(heading[3] or "99")
-        if since <= release(version) < before:
+        if rds or since <= release(version) < before:
             statements.append(body)
     return statements
+
+
+def _earlier(text: str) -> str:
+    """Return a text with the names that RDS had for its procedures before 8.4."""
+    for later, earlier in _BEFORE_84:
+        text = text.replace(later, earlier)
+    return text
 
 
 def _numbers(text: str) -> tuple[int, ...]:

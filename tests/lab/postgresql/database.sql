@@ -12,6 +12,27 @@ CREATE OR REPLACE FUNCTION pg_catalog.aurora_version() RETURNS pg_catalog.text
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
     AS $$ SELECT pg_catalog.btrim(pg_catalog.pg_read_file('aurora_version'), E' \n') $$;
 
+-- What the AWS wrappers ask. The files are in the data directory of each server; the lab writes them.
+CREATE OR REPLACE FUNCTION pg_catalog.get_blue_green_fast_switchover_metadata(client_version pg_catalog.text)
+    RETURNS TABLE (id pg_catalog.text, endpoint pg_catalog.text, port pg_catalog.int4, role pg_catalog.text,
+                   status pg_catalog.text, version pg_catalog.text)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+    AS $$ SELECT * FROM json_to_recordset(coalesce(pg_read_file('rds_topology.json', true), '[]')::json)
+                     AS r(id text, endpoint text, port int4, role text, status text, version text) $$;
+
+CREATE OR REPLACE FUNCTION pg_catalog.aurora_db_instance_identifier() RETURNS pg_catalog.text
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+    AS $$ SELECT pg_read_file('rds_identity.json', true)::json ->> 'instance' $$;
+
+CREATE OR REPLACE FUNCTION pg_catalog.aurora_replica_status()
+    RETURNS TABLE (server_id pg_catalog.text, session_id pg_catalog.text, cpu pg_catalog.float4,
+                   replica_lag_in_msec pg_catalog.float8, last_update_timestamp pg_catalog.timestamptz)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+    AS $$ SELECT m.server_id, m.session_id, 1.0::float4, CASE m.session_id WHEN 'MASTER_SESSION_ID' THEN NULL ELSE 1.0 END,
+                 now()
+            FROM json_to_recordset(coalesce(pg_read_file('rds_identity.json', true)::json -> 'members', '[]'))
+                 AS m(server_id text, session_id text) $$;
+
 GRANT EXECUTE ON FUNCTION
     pg_catalog.pg_replication_origin_advance(text, pg_lsn),
     pg_catalog.pg_replication_origin_create(text),

@@ -197,7 +197,8 @@ class Link:
         """Connect to the server and send it the startup message."""
         target = self.target
         fault = self.route.faults[self.scope]
-        if target is None or fault.mode == "cut":
+        refused = target is not None and self.scope == "client" and target.instance in self.endpoints.refusing
+        if target is None or refused or fault.mode == "cut":
             self.abort()
             return
         self.instance = target.instance
@@ -318,6 +319,7 @@ class Endpoints:
         """Begin without any address."""
         self.routes: dict[str, Route] = {}
         self.links: set[Link] = set()
+        self.refusing: set[str] = set()  # instances that no client gets to
         self._tasks: set[asyncio.Task[None]] = set()
         self._ids = itertools.count()
         self._waiting: dict[int, asyncio.Event] = {}
@@ -333,6 +335,7 @@ class Endpoints:
         return {
             "route": self.route,
             "drop": self.drop,
+            "refuse": self.refuse,
             "fault": self.fault,
             "links": self.count,
             "proceed": self.proceed,
@@ -366,6 +369,12 @@ class Endpoints:
     async def drop(self, instance: str) -> None:
         """Cut every link to a server."""
         for link in [link for link in self.links if link.instance == instance]:
+            link.abort()
+
+    async def refuse(self, instances: list[str], refuse: bool) -> None:
+        """Let no client get to servers, and end those that are there, or let them come again; replication goes on."""
+        self.refusing = self.refusing | set(instances) if refuse else self.refusing - set(instances)
+        for link in [link for link in self.links if link.instance in self.refusing and link.scope == "client"]:
             link.abort()
 
     async def fault(self, address: str, scope: str, mode: str, delay: float = 0.0) -> None:

@@ -11,7 +11,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psycopg2.extensions
@@ -40,17 +40,25 @@ class Instance:
     force_ssl: bool
     watcher: RoleWatcher | None = None
     directory: Path | None = None  # a reader's own copy, removed with it
+    parameters: Mapping[str, str] = field(default_factory=dict)  # as they apply now
 
 
 class PostgreSQLEngine:
     """`tests.lab.engine.DatabaseEngine` for aurora-postgresql."""
 
-    def __init__(self, state_dir: Path, ca_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        ca_dir: Path | None = None,
+        authority: CertificateAuthority | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """Fetch the programs if needed and start the keeper and the endpoint process.
 
-        Logs go to `state_dir/postgresql-logs`, the certificates to `ca_dir` (default: `state_dir`). Data lies in
-        `state_dir`, or in a temporary directory when the servers' user cannot enter that one. Raises EngineError when
-        something that is needed is missing.
+        Logs go to `state_dir/postgresql-logs`. The certificates are those of `authority`, or of a new one in `ca_dir`
+        (default: `state_dir`). Data lies in `state_dir`, or in a temporary directory when the servers' user cannot
+        enter that one. The servers have `environment` besides what they need. Raises EngineError when something that is
+        needed is missing.
         """
         binaries = fetch()
         account = Account.choose()
@@ -65,8 +73,8 @@ class PostgreSQLEngine:
         self._keeper = Keeper([self._root])
         try:
             home = account.make_directory(self._root / "home")
-            self._processes = Processes(account, self._keeper, home)
-            self.authority = CertificateAuthority(ca_dir or state_dir)
+            self._processes = Processes(account, self._keeper, home, environment)
+            self.authority = authority or CertificateAuthority(ca_dir or state_dir)
             self.ca_file = self.authority.file
             account.write(home / "ca.pem", self.ca_file.read_text(encoding="utf-8"))
             self._endpoints = EndpointControl(self._logs / "endpoints.log", self._before_replication)
@@ -215,7 +223,10 @@ class PostgreSQLEngine:
     # Servers
 
     def start(self, spec: InstanceSpec) -> Sequence[str]:
-        """Start a server; it accepts connections on all its addresses when this returns. It publishes nothing."""
+        """Start a server; it accepts connections on all its addresses when this returns. It publishes nothing.
+
+        The writer of a volume that follows another one only reads, as long as it does.
+        """
         volume = self._volume(spec.volume_id)
         with volume.lock:
             self._start(spec, volume)
@@ -226,15 +237,20 @@ class PostgreSQLEngine:
         family = parameters.family_of(volume.version).family
         settings = parameters.server_settings(family, spec.parameters)
         settings["listen_addresses"] = spec.addresses[0]
+        if spec.role == "writer" and parameters.READ_ONLY in spec.parameters:
+            volume.read_only = False
+        settings.update(_protection(volume))
         force_ssl = parameters.is_set(spec.parameters, family, "rds.force_ssl")
-        if spec.role == "writer":
+        writes = spec.role == "writer" and volume.follower is None
+        if writes:
             instance = self._writer_instance(spec, volume, family, force_ssl)
         else:
             instance = self._reader_instance(spec, volume, family, force_ssl, settings)
+        instance.parameters = dict(spec.parameters)
         try:
             instance.server.configure(settings)
             instance.server.start()
-            if spec.role == "writer":
+            if writes:
                 volumes.on_writer_start(volume, instance.server)
                 instance.watcher = RoleWatcher(instance.server)
                 instance.watcher.start()
@@ -248,7 +264,7 @@ class PostgreSQLEngine:
                 self._routes.release(spec.instance_id, spec.addresses)
             self._discard(instance, immediate=True)
             raise
-        if spec.role == "writer":
+        if writes:
             self._refresh_readers(volume, instance.server)
 
     def _refresh_readers(self, volume: Volume, leader: Server) -> None:
@@ -278,7 +294,7 @@ class PostgreSQLEngine:
     ) -> Instance:
         """Make a reader's copy of the writer, or of what follows one; `settings` get what a standby must have."""
         writer = self._writer(spec.volume_id)
-        leader = writer.server if writer is not None else volume.follower
+        leader = writer.server if writer is not None and volume.follower is None else volume.follower
         if leader is None:
             raise EngineError(f"The reader {spec.instance_id} needs a running writer.")
         account = self._processes.account
@@ -312,7 +328,7 @@ class PostgreSQLEngine:
     def apply_dynamic(self, instance_id: str, parameters: Mapping[str, str]) -> None:
         """Give a running server the effective parameters; static ones wait for the next start."""
         instance = self._instance(instance_id)
-        _apply(instance, parameters)
+        _apply(instance, self._volume(instance.spec.volume_id), parameters)
         self._routes.tell(instance.spec.addresses)
 
     def _instance(self, instance_id: str) -> Instance:
@@ -320,6 +336,46 @@ class PostgreSQLEngine:
             if instance_id not in self._instances:
                 raise EngineError(f"The instance {instance_id} does not run.")
             return self._instances[instance_id]
+
+    def server(self, instance_id: str) -> Server:
+        """Return the server of an instance that runs; raises EngineError when it does not."""
+        return self._instance(instance_id).server
+
+    def servers(self, volume_id: str) -> list[Server]:
+        """Return the servers that run on a volume, the writer first."""
+        with self._lock:
+            found = [one for one in self._instances.values() if one.spec.volume_id == volume_id]
+        return [one.server for one in sorted(found, key=lambda one: one.spec.role != "writer") if one.server.running()]
+
+    def specs(self, volume_id: str) -> list[InstanceSpec]:
+        """Return what runs on a volume, the writer first, as it was started."""
+        with self._lock:
+            found = [one.spec for one in self._instances.values() if one.spec.volume_id == volume_id]
+        return sorted(found, key=lambda spec: spec.role != "writer")
+
+    def volume(self, volume_id: str) -> Volume:
+        """Return a volume; raises EngineError when there is none."""
+        return self._volume(volume_id)
+
+    # What the service does to all clients
+
+    def set_read_only(self, volume_id: str, read_only: bool) -> None:
+        """Let clients only read, as a default that a session can change, or write again.
+
+        It outlives restarts, until a start with a parameter group that has a value of its own for it.
+        """
+        volume, writer = self._volume(volume_id), self._writer(volume_id)
+        volume.read_only = read_only
+        if writer is not None:
+            _apply(writer, volume, writer.parameters)
+            expected = parameters.is_set(writer.server.settings, writer.family, parameters.READ_ONLY)
+            writer.server.await_setting(parameters.READ_ONLY, "on" if expected else "off")
+
+    def refuse_clients(self, volume_id: str, refuse: bool) -> None:
+        """End every client's connection to the servers of a volume and let no new one in, or let them come again."""
+        with self._lock:
+            names = [name for name, one in self._instances.items() if one.spec.volume_id == volume_id]
+        self._endpoints.order("refuse", instances=names, refuse=refuse)
 
     # Endpoints
 
@@ -402,9 +458,14 @@ class PostgreSQLEngine:
         self._keeper.release()
 
 
-def _apply(instance: Instance, wanted: Mapping[str, str]) -> None:
+def _protection(volume: Volume) -> dict[str, str]:
+    return {parameters.READ_ONLY: "on"} if volume.read_only else {}
+
+
+def _apply(instance: Instance, volume: Volume, wanted: Mapping[str, str]) -> None:
     server = instance.server
-    settings = parameters.server_settings(instance.family, wanted)
+    instance.parameters = dict(wanted)
+    settings = {**parameters.server_settings(instance.family, wanted), **_protection(volume)}
     server.configure(parameters.dynamic_only(instance.family, server.settings, settings))
     server.reload()
     instance.force_ssl = parameters.is_set(wanted, instance.family, "rds.force_ssl")

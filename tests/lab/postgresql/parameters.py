@@ -188,6 +188,7 @@ NOT_TRANSLATED = frozenset(
         "ssl_min_protocol_version",
     }
 )
+READ_ONLY = "default_transaction_read_only"
 # Parameters of the service alone that a session can SHOW there: placeholders for a community server.
 SHOWN = ("rds.force_ssl", "rds.logical_replication")
 # A physical standby must not have less of these than its primary ("hot standby is not possible", 27.4.3 of the manual).

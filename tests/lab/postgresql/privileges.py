@@ -18,6 +18,7 @@ import psycopg2.extensions
 from psycopg2 import sql
 
 BOOTSTRAP = "rdsadmin"  # the superuser and the database that a customer cannot enter
+SERVICE_SLOTS = "rds_blue_green_"  # what the service's own replication slots begin with
 _HERE = Path(__file__).parent
 
 

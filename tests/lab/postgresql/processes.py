@@ -111,15 +111,19 @@ class Keeper:
 class Processes:
     """Starts programs as the lab's user, known to the keeper, without the environment of whoever runs the lab."""
 
-    def __init__(self, account: Account, keeper: Keeper, home: Path) -> None:
-        """Run programs as `account`, with `home` as their home and working directory."""
+    def __init__(
+        self, account: Account, keeper: Keeper, home: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Run programs as `account`, with `home` as their home and working directory, and `environment` besides."""
         self.account = account
+        self._own = dict(environment or {})
         self._keeper = keeper
         self._home = home
 
     def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         base = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": str(self._home)}
-        return {**base, **extra}
+        preloaded = [given["LD_PRELOAD"] for given in (self._own, extra) if "LD_PRELOAD" in given]
+        return {**base, **self._own, **extra, **({"LD_PRELOAD": ":".join(preloaded)} if preloaded else {})}
 
     def spawn(
         self,

@@ -23,6 +23,8 @@ from tests.lab.postgresql.privileges import BOOTSTRAP
 from tests.lab.postgresql.processes import Processes
 
 START_SECONDS = 60.0
+RELOAD_SECONDS = 10.0
+UNBOUND = "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0"
 # Clients come over TCP from an endpoint; the lab itself over a socket in a directory that only its user can enter.
 ACCESS = f"""
 local all         {BOOTSTRAP} trust
@@ -130,6 +132,23 @@ class Server:
         """Make the server read its configuration again."""
         self.signal(signal.SIGHUP)
 
+    def await_setting(self, name: str, value: str) -> None:
+        """Wait until a session that begins now has this value of a setting, after a reload; raises EngineError."""
+        deadline = time.monotonic() + RELOAD_SECONDS
+        while True:
+            connection = self.connect(options="")
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_catalog.current_setting(%s)", (name,))
+                    row = cursor.fetchone()
+            finally:
+                connection.close()
+            if row is not None and row[0] == value:
+                return
+            if time.monotonic() > deadline:
+                raise EngineError(f"The server did not take {name} = {value}.")
+            time.sleep(0.005)
+
     def signal(self, number: int) -> None:
         """Send a signal to the postmaster when it runs; do not wait."""
         if self._process is not None and self.running():
@@ -150,7 +169,7 @@ class Server:
         finally:
             connection.close()
 
-    def connect(self, database: str = "postgres") -> psycopg2.extensions.connection:
+    def connect(self, database: str = "postgres", options: str = UNBOUND) -> psycopg2.extensions.connection:
         """Return an autocommit connection of the superuser; EngineError when the server does not answer."""
         try:
             connection = psycopg2.connect(
@@ -160,7 +179,7 @@ class Server:
                 dbname=database,
                 application_name=BOOTSTRAP,
                 connect_timeout=10,
-                options="-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0",
+                options=options,
             )
         except psycopg2.Error as error:
             raise EngineError(f"The lab cannot reach a server of its own: {str(error).strip()}") from error

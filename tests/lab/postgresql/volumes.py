@@ -22,6 +22,8 @@ from tests.lab.postgresql.servers import MAINTENANCE, Installation, Server
 # Files in the data directory that functions in database.sql read.
 START_LSN_FILE = "aurora_volume_logical_start_lsn"
 VERSION_FILE = "aurora_version"
+TOPOLOGY_FILE = "rds_topology.json"
+IDENTITY_FILE = "rds_identity.json"
 # What a copy of a running server leaves out, as pg_basebackup does; logical slots (pg_replslot) are copied: a clone of
 # an Aurora volume carries them.
 _NOT_COPIED = ("postmaster.pid", "postmaster.opts", "pg_wal", "global/pg_control")
@@ -52,6 +54,8 @@ class Volume:
     incomplete: bool = False  # functions and grants that pg_upgrade does not carry over
     password: str | None = field(default=None, repr=False)  # to be set
     source: str | None = None  # the volume that it follows
+    origin: str | None = None  # the position in its source's WAL that it was copied at
+    read_only: bool = False  # for every client, until a parameter group says otherwise at a start
     follower: Server | None = None  # the server that follows: the storage of a secondary cluster, no DB instance
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)  # of its servers
 
@@ -95,6 +99,7 @@ def on_writer_start(volume: Volume, server: Server) -> None:
         position = server.query("SELECT redo_lsn FROM pg_catalog.pg_control_checkpoint()")
         account.write(volume.data / START_LSN_FILE, position + "\n")
         volume.new_position = False
+        volume.origin = volume.origin or position
     account.write(volume.data / VERSION_FILE, f"{volume.version}.1\n")
     if volume.incomplete:
         for name in server.databases():
@@ -126,6 +131,10 @@ def clone(source: Volume, running: Server | None, target: Volume, installation: 
         assert label is not None and segment is not None
         _copy_wal(installation, source.data, target.data, str(segment[0]))
         installation.processes.account.write(target.data / "backup_label", str(label[0]))
+    for slot in (target.data / "pg_replslot").glob(f"{privileges.SERVICE_SLOTS}*"):
+        shutil.rmtree(slot)  # of the service's own replication to a green environment
+    for name in (TOPOLOGY_FILE, IDENTITY_FILE):
+        (target.data / name).unlink(missing_ok=True)  # what its source is
     target.new_position = True
     target.incomplete = source.incomplete
     target.password = source.password
@@ -184,11 +193,25 @@ def upgrade(volume: Volume, old: Installation, new: Installation, version: str) 
     Raises EngineError, with the words of Aurora's precheck where it has some, and leaves the volume as it was.
     """
     if new.major != old.major:
+        _keep_origin(volume, old)
         _precheck(volume, old)
         _major_upgrade(volume, old, new)
         volume.new_position = True
         volume.incomplete = True
     volume.version = version
+
+
+def _keep_origin(volume: Volume, installation: Installation) -> None:
+    """End the recovery of a copy that was not started yet: afterwards nothing tells any more where it was made."""
+    if volume.origin is not None or not volume.new_position:
+        return
+    server = Server(installation, volume.data, volume.sockets, volume.log)
+    server.configure(MAINTENANCE)
+    server.start()
+    try:
+        volume.origin = server.query("SELECT redo_lsn FROM pg_catalog.pg_control_checkpoint()")
+    finally:
+        server.stop()
 
 
 def _precheck(volume: Volume, old: Installation) -> None:

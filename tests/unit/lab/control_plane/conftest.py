@@ -18,7 +18,17 @@ from tests.lab.control_plane.clock import DELAYS, Clock
 from tests.lab.control_plane.knobs import Knobs
 from tests.lab.control_plane.plane import ControlPlane
 from tests.lab.control_plane.server import Endpoint
-from tests.unit.lab.control_plane.fake_engine import AURORA, MYSQL, NEPTUNE, FakeEngine, FakeMySQL, FakeNeptune
+from tests.lab.tools import RDS_MYSQL, RDS_POSTGRESQL
+from tests.unit.lab.control_plane.fake_engine import (
+    AURORA,
+    MYSQL,
+    NEPTUNE,
+    FakeEngine,
+    FakeMySQL,
+    FakeNeptune,
+    FakeRdsMySQL,
+    FakeRdsPostgreSQL,
+)
 
 DELAY = 0.03
 
@@ -200,7 +210,13 @@ def refused(code: str, call: Callable[..., Any], **arguments: Any) -> str:
 def new_plane() -> tuple[ControlPlane, FakeEngine, FakeMySQL]:
     """A control plane with short states over engines of its own."""
     engine, mysql = FakeEngine(), FakeMySQL()
-    engines = {AURORA: engine, MYSQL: mysql, NEPTUNE: FakeNeptune()}
+    engines = {
+        AURORA: engine,
+        MYSQL: mysql,
+        NEPTUNE: FakeNeptune(),
+        RDS_POSTGRESQL: FakeRdsPostgreSQL(),
+        RDS_MYSQL: FakeRdsMySQL(),
+    }
     plane = ControlPlane(engines, Addresses(), Clock(dict.fromkeys(DELAYS, DELAY)))
     return plane, engine, mysql
 

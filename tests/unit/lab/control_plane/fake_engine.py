@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tests.lab.engine import EngineError, EngineVersion, InstanceSpec, Parameter
+from tests.lab.mysql import parameters as rds_mysql
 from tests.lab.neptune import parameters as neptune
+from tests.lab.postgresql import rds as rds_postgresql
 
 AURORA, MYSQL, NEPTUNE = "aurora-postgresql", "aurora-mysql", "neptune"
 
@@ -184,3 +186,27 @@ class FakeNeptune(FakeEngine):
     def default_parameters(self, family: str) -> Mapping[str, Parameter]:
         """Return the parameters of the lab."""
         return neptune.defaults(family)
+
+
+class FakeRdsPostgreSQL(FakeEngine):
+    """The same with what is RDS for PostgreSQL's: the lab's own versions and parameters."""
+
+    def versions(self) -> Sequence[EngineVersion]:
+        """Return the versions of the lab."""
+        return rds_postgresql.VERSIONS
+
+    def default_parameters(self, family: str) -> Mapping[str, Parameter]:
+        """Return the parameters of the lab."""
+        return rds_postgresql.defaults(family)
+
+
+class FakeRdsMySQL(FakeEngine):
+    """The same with what is RDS for MySQL's."""
+
+    def versions(self) -> Sequence[EngineVersion]:
+        """Return the versions of the lab."""
+        return rds_mysql.RDS_VERSIONS
+
+    def default_parameters(self, family: str) -> Mapping[str, Parameter]:
+        """Return the parameters of the lab."""
+        return rds_mysql.defaults(family)

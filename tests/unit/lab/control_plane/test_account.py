@@ -75,7 +75,7 @@ def test_a_proxy_tracks_one_cluster(aws: Aws) -> None:
     refused("DBProxyNotFoundFault", aws.rds.describe_db_proxies, DBProxyName="front")
 
 
-def test_the_lab_manages_no_deployment_and_integrates_nothing(aws: Aws) -> None:
+def test_a_new_lab_has_no_deployment_and_no_integration(aws: Aws) -> None:
     assert aws.rds.describe_blue_green_deployments()["BlueGreenDeployments"] == []
     assert aws.rds.describe_integrations()["Integrations"] == []
     missing = {"BlueGreenDeploymentIdentifier": "bgd-1"}

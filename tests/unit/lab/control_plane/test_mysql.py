@@ -103,7 +103,7 @@ def test_a_cluster_has_the_port_and_the_licence_of_its_engine(aws: Aws) -> None:
         ({"DatabaseName": "mysql"}, "InvalidParameterValue", "reserved word"),
         ({"EnableCloudwatchLogsExports": ["postgresql"]}, "InvalidParameterCombination", "log types 'postgresql'"),
         ({"EngineVersion": "5.7.mysql_aurora.2.11.2"}, "InvalidParameterCombination", "Cannot find version"),
-        ({"Engine": "mysql"}, "InvalidAction", "the engine mysql is not part of the lab"),
+        ({"Engine": "mariadb"}, "InvalidAction", "the engine mariadb is not part of the lab"),
         ({"Engine": "oracle"}, "InvalidParameterValue", "Invalid DB engine"),
     ],
 )
@@ -118,9 +118,9 @@ def test_what_the_service_refuses_is_refused(aws: Aws, options: Mapping[str, Any
     assert words in refused(code, aws.rds.create_db_cluster, **request)
 
 
-def test_an_instance_without_a_cluster_and_a_global_database_are_not_in_the_lab(aws: Aws) -> None:
-    instance = {"DBInstanceIdentifier": "i", "DBInstanceClass": "db.r6g.large", "Engine": "mysql"}
-    assert "the engine mysql" in refused("InvalidAction", aws.rds.create_db_instance, **instance)
+def test_an_instance_without_a_cluster_is_refused_and_a_global_database_is_not_in_the_lab(aws: Aws) -> None:
+    instance = {"DBInstanceIdentifier": "i", "DBInstanceClass": "db.r6g.large", "Engine": MYSQL}
+    assert "is in a DB cluster" in refused("InvalidParameterCombination", aws.rds.create_db_instance, **instance)
     create(aws, instances=0)
     source = {"GlobalClusterIdentifier": "world", "SourceDBClusterIdentifier": aws.cluster("shop")["DBClusterArn"]}
     assert "global database" in refused("InvalidAction", aws.rds.create_global_cluster, **source)

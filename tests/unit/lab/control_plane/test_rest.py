@@ -39,7 +39,7 @@ class TestVersions:
         def versions(**options: object) -> list[str]:
             return [v["EngineVersion"] for v in aws.rds.describe_db_engine_versions(**options)["DBEngineVersions"]]
 
-        assert versions(EngineVersion="18.1") == ["18.1"]
+        assert versions(Engine=AURORA, EngineVersion="18.1") == ["18.1"]
         assert versions(EngineVersion="17.1") == []
         assert versions(DBParameterGroupFamily="aurora-postgresql18") == ["18.1", "18.4"]
         assert versions(Engine=AURORA, DefaultOnly=True) == ["16.14"]
