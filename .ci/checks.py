@@ -30,8 +30,10 @@ SKIPPED_TEST = re.compile(r"pytest\.(mark\.)?(skip|skipif|xfail|importorskip)\b|
 
 # Who may import whom: a package imports its own rank's numbers below, never sideways or up.
 RANKS = {
-    "modules": 4,
-    "_doorway": 3,
+    "modules": 5,
+    "_doorway": 4,
+    "_managed": 3,
+    "_clients": 2,
     "_streams": 2,
     "_switchover": 2,
     "_aws": 1,
@@ -47,6 +49,8 @@ FOREIGN = {
     "_neptune": ("boto3", "botocore", "psycopg2", "pymysql"),
     "_postgresql": ("boto3", "botocore", "pymysql"),
     "_switchover": ("boto3", "botocore", "pymysql"),
+    "_clients": ("boto3", "botocore", "psycopg2", "pymysql"),
+    "_managed": ("boto3", "botocore", "psycopg2", "pymysql"),
 }
 
 

@@ -13,7 +13,10 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where one side of a deployment answers, and as whom to log in. ``side`` is ``blue`` or ``green``."""
+    """Where one side of a deployment answers, and as whom to log in. ``side`` is ``blue`` or ``green``.
+
+    With an ``address`` the connection goes there, whatever DNS says of ``host``, which the certificate still has to name.
+    """
 
     side: str
     host: str
@@ -24,6 +27,7 @@ class Endpoint:
     ssl_mode: str = "verify-full"
     ca_cert: str | None = None
     connect_timeout: int = 10
+    address: str | None = None
 
     def __repr__(self) -> str:
         return f"Endpoint({self.side}, {self.user}@{self.host}:{self.port}/{self.database})"

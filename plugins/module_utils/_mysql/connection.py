@@ -73,8 +73,11 @@ def connect(endpoint: Endpoint, *, read_timeout: float | None = None, several: b
             autocommit=True,
             init_command=_SETTINGS,
             program_name=PROGRAM_NAME,
+            defer_connect=endpoint.address is not None,
             **_encryption(endpoint),
         )
+        if endpoint.address is not None:
+            conn.connect(socket.create_connection((endpoint.address, endpoint.port), endpoint.connect_timeout))
     except (pymysql.MySQLError, OSError, ssl.SSLError, RuntimeError) as error:
         raise BlueGreenError(_connect_sentence(endpoint, error)) from None
     # Until here everything had connect_timeout: what accepts a connection may still be frozen.

@@ -64,6 +64,8 @@ def connect(endpoint: Endpoint, *, fenced: bool = False) -> Connection:
         "application_name": APPLICATION_NAME,
         **_KEEPALIVES,
     }
+    if endpoint.address:
+        parameters["hostaddr"] = endpoint.address
     if endpoint.ca_cert:
         parameters["sslrootcert"] = endpoint.ca_cert
     elif endpoint.ssl_mode.startswith("verify"):

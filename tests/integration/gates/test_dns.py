@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.dns import CName, query_cname
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
-from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates.dns import CName, query_cname
 from tests.lab.resolver import Resolver
 
 

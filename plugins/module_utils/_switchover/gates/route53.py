@@ -20,10 +20,10 @@ from typing import Any
 from ..._aws.api import Api
 from ..._aws.gate_permissions import Permissions
 from ..._core.checks import Check, failed, ok
+from ..._core.dns import query_cname
 from ..._core.errors import BlueGreenError
 from ..._core.waiting import Deadline, wait_until
 from . import Position, Target
-from .dns import query_cname
 
 _POLL = 2.0  # s; Route 53 takes five requests a second from an account
 Record = dict[str, Any]

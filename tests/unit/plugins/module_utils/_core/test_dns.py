@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates.dns import (
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.dns import (
     CName,
     answer,
     question,
