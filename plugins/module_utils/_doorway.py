@@ -11,7 +11,8 @@ Nothing below this file and the modules sees the AnsibleModule object.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 try:
@@ -122,6 +123,13 @@ def _endpoint(module: AnsibleAWSModule, side: str, default_port: int, default_da
         ca_cert=options["ca_cert"],
         connect_timeout=options["connect_timeout"],
     )
+
+
+def login_at(module: AnsibleAWSModule, server: Endpoint, options: Mapping[str, Any]) -> Endpoint:
+    """Another login at a server, from the options of one (``user``, ``password``, ``secret_arn``, ``iam_auth``), masked."""
+    user, password = login(server.side, {**options, "host": server.host}, server.port, module.client)
+    module.no_log_values.add(password)
+    return replace(server, user=user, password=password, database=options.get("database") or server.database)
 
 
 def neptune_endpoint(module: AnsibleAWSModule, side: str) -> Endpoint:
