@@ -21,9 +21,10 @@ description:
   - The modules that act refuse for the same guardrails by themselves.
 options:
   engine:
-    description: The database engine of both clusters.
+    description:
+      - The database engine of both clusters, or V(managed) for a Blue/Green Deployment that RDS manages, of whatever engine.
     type: str
-    choices: [aurora_postgresql, aurora_mysql, neptune]
+    choices: [aurora_postgresql, aurora_mysql, neptune, managed]
     required: true
   step:
     description:
@@ -32,13 +33,17 @@ options:
     choices: [create, switchover]
     default: create
   blue:
-    required: true
+    description:
+      - The connection to blue, the cluster that serves production now. With O(engine=managed) it may be left out, and the servers are
+        not looked at then.
   green:
     description:
       - The connection to green, the copy that will serve production next. The same sub-options as O(blue).
-      - Needed for V(step=switchover).
+      - Needed for V(step=switchover), except with O(engine=managed).
   source_db_cluster_identifier:
-    description: Blue's identifier. When it is given, the control plane is looked at too.
+    description:
+      - Blue's identifier. When it is given, the control plane is looked at too.
+      - With O(engine=managed) the identifier or ARN of a DB cluster or DB instance, needed for V(step=create).
     type: str
   db_cluster_identifier:
     description: Green's identifier. Defaults to O(deployment_id).
@@ -151,6 +156,17 @@ EXAMPLES = r"""
       secret_arn: "{{ admin_secret_arn }}"
   register: readiness
 
+- name: See whether RDS can make a deployment
+  bluegreen.aws.bg_readiness:
+    deployment_id: shop-84
+    engine: managed
+    step: create
+    source_db_cluster_identifier: shop
+    engine_version: 8.4.mysql_aurora.8.4.7
+    blue:
+      host: shop.cluster-abc.eu-central-1.rds.amazonaws.com
+      secret_arn: "{{ admin_secret_arn }}"
+
 - name: Stop when it cannot
   ansible.builtin.assert:
     that: readiness.ready
@@ -218,7 +234,12 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
-from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readiness
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws import (
+    managed,
+    managed_present,
+    readiness,
+    readiness_managed,
+)
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.checks import Check
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
@@ -234,10 +255,12 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     run,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import guardrails as mysql
+from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import managed_guardrails as mysql_managed
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.rules_facts import series_of
 from ansible_collections.bluegreen.aws.plugins.module_utils._neptune import guardrails as neptune
 from ansible_collections.bluegreen.aws.plugins.module_utils._neptune.connection import DEFAULT_PORT
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import guardrails as postgresql
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import managed_guardrails as postgresql_managed
 
 
 def _look(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
@@ -256,6 +279,17 @@ def _look(module: AnsibleAWSModule, names: Names) -> dict[str, Any]:
 
 def _control_plane(module: AnsibleAWSModule, names: Names) -> list[Check]:
     params = module.params
+
+    def client(service: str) -> Api:
+        return Api(module.client(service))
+
+    if params["engine"] == "managed":
+        if params["step"] == "switchover":
+            return readiness_managed.switchover_checks(client, names)
+        groups = (
+            [params["green_db_cluster_parameter_group_name"]] if params["green_db_cluster_parameter_group_name"] else []
+        )
+        return readiness_managed.create_checks(client, _managed_wanted(params, groups), names)
     if not params["source_db_cluster_identifier"]:
         return []
     wanted = readiness.Wanted(
@@ -268,10 +302,6 @@ def _control_plane(module: AnsibleAWSModule, names: Names) -> list[Check]:
         engine=params["engine"].replace("_", "-"),
         green_groups=tuple(params["vpc_security_group_ids"] or ()),
     )
-
-    def client(service: str) -> Api:
-        return Api(module.client(service))
-
     if params["step"] == "create":
         return readiness.create_checks(client, wanted, names)
     return readiness.switchover_checks(client, wanted)
@@ -320,7 +350,40 @@ def _neptune(module: AnsibleAWSModule, names: Names) -> list[Check]:
                 client.close()
 
 
-_ENGINES = {"aurora_postgresql": _postgresql, "aurora_mysql": _mysql, "neptune": _neptune}
+def _managed_wanted(params: dict[str, Any], groups: list[str]) -> readiness_managed.Wanted:
+    if not params["source_db_cluster_identifier"]:
+        raise BlueGreenError(
+            "engine=managed with step=create needs source_db_cluster_identifier, but it is missing: name blue."
+        )
+    return readiness_managed.Wanted(params["source_db_cluster_identifier"], params["engine_version"], groups)
+
+
+def _managed(module: AnsibleAWSModule, names: Names) -> list[Check]:
+    params = module.params
+    moves = params["step"] == "switchover"
+    if not params["blue"] or (moves and not params["green"]):
+        return []
+    rds = Api(module.client("rds"))
+    found = managed.find(rds, names.deployment_id)
+    place = managed.place(rds, found.source) if found else None
+    if place is None and params["source_db_cluster_identifier"]:
+        place = managed_present.resolve(rds, params["source_db_cluster_identifier"])
+    if place is None:
+        raise BlueGreenError("The engine of blue is not known: name source_db_cluster_identifier.")
+    version = params["engine_version"]
+    if "postgres" in place.engine:
+        blue = postgresql_endpoint(module, "blue")
+        if moves:
+            green = postgresql_endpoint(module, "green")
+            return postgresql_managed.switchover_checks(blue, green, names, params["databases"])
+        logical = place.is_cluster or (version is not None and _major(version) != _major(place.version))
+        return postgresql_managed.create_checks(blue, names, params["databases"], logical=logical)
+    if moves:
+        return mysql_managed.switchover_checks(mysql_endpoint(module, "blue"), mysql_endpoint(module, "green"))
+    return mysql_managed.create_checks(mysql_endpoint(module, "blue"), names, series_of(version))
+
+
+_ENGINES = {"aurora_postgresql": _postgresql, "aurora_mysql": _mysql, "neptune": _neptune, "managed": _managed}
 _PORTS = {"aurora_postgresql": 5432, "aurora_mysql": 3306, "neptune": DEFAULT_PORT}
 
 
@@ -335,16 +398,18 @@ def _major(version: str | None) -> int | None:
 
 def _side(module: AnsibleAWSModule, side: str) -> dict[str, Any] | None:
     options = module.params[side]
-    return {"host": options["host"], "port": options["port"] or _PORTS[module.params["engine"]]} if options else None
+    if not options:
+        return None
+    return {"host": options["host"], "port": options["port"] or _PORTS.get(module.params["engine"])}
 
 
 def main() -> None:
     module = AnsibleAWSModule(
         argument_spec={
             **deployment_options(),
-            "engine": {"type": "str", "choices": ["aurora_postgresql", "aurora_mysql", "neptune"], "required": True},
+            "engine": {"type": "str", "choices": list(_ENGINES), "required": True},
             "step": {"type": "str", "choices": ["create", "switchover"], "default": "create"},
-            "blue": connection_options(required=True),
+            "blue": connection_options(),
             "green": connection_options(),
             "source_db_cluster_identifier": {"type": "str"},
             "db_cluster_identifier": {"type": "str"},
@@ -359,9 +424,11 @@ def main() -> None:
             "checkpoint_table": {"type": "str"},
             "green_db_cluster_parameter_group_name": {"type": "str"},
         },
-        required_if=[["step", "switchover", ["green"]]],
+        required_if=[["engine", engine, ["blue"]] for engine in _ENGINES if engine != "managed"],
         supports_check_mode=True,
     )
+    if module.params["step"] == "switchover" and module.params["engine"] != "managed" and not module.params["green"]:
+        module.fail_json(msg="step is switchover but all of the following are missing: green")
     run(module, lambda names, _journal: _look(module, names))
 
 

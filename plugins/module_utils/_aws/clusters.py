@@ -192,7 +192,12 @@ def cluster_of(description: Mapping[str, Any], instances: list[dict[str, Any]]) 
     )
 
 
-def _instance(description: dict[str, Any], member: Mapping[str, Any]) -> Instance:
+def instance_of(description: Mapping[str, Any], *, writer: bool) -> Instance:
+    """An instance of no cluster from its description; ``writer`` false for a read replica."""
+    return _instance(description, {"IsClusterWriter": writer})
+
+
+def _instance(description: Mapping[str, Any], member: Mapping[str, Any]) -> Instance:
     groups = [group.get("ParameterApplyStatus", IN_SYNC) for group in description.get("DBParameterGroups") or []]
     statuses = [member.get("DBClusterParameterGroupStatus", IN_SYNC), *groups]
     return Instance(

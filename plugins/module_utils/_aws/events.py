@@ -19,9 +19,7 @@ _KEPT_MINUTES = 14 * _MINUTES  # events are kept for 14 days (Amazon RDS API, De
 _CLONE_POSITION = re.compile(r"\bBinlog position from crash recovery is (?P<position>\S+ \d+)")
 # Seen on AWS: "Database cluster is in a state that cannot be upgraded: Upgrade prechecks failed. ..." (Amazon Aurora
 # User Guide, "Finding the reasons for upgrade failures"); "Starting online upgrade prechecks" must not match.
-_FAILURE = re.compile(
-    r"\bfail(?:ed|ure|s)?\b|\bunable\b|\bcan(?:'|no)t\b|\bcould not\b|\bincompatible\b", re.IGNORECASE
-)
+FAILURE = re.compile(r"\bfail(?:ed|ure|s)?\b|\bunable\b|\bcan(?:'|no)t\b|\bcould not\b|\bincompatible\b", re.IGNORECASE)
 
 Events = tuple[tuple[str, str], ...]
 
@@ -41,7 +39,7 @@ def read_events(api: Api, cluster: str, instances: Iterable[str]) -> Events:
 def failure_reason(before: Events, now: Events) -> str | None:
     """The first failure among the events that are new since ``before``, None without one. Pure."""
     old = set(before)
-    failures = [message for at, message in now if (at, message) not in old and _FAILURE.search(message)]
+    failures = [message for at, message in now if (at, message) not in old and FAILURE.search(message)]
     return " ".join(failures[0].split()).rstrip(".") if failures else None
 
 

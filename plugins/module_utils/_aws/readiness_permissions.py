@@ -209,13 +209,13 @@ def permission_checks(
                     "run this as an IAM role, or compare its policies with the one in the README",
                 )
             ]
-        principal = _with_path(client("iam"), found)
-        simulated, allowed = scopes(blue, names, green, plan, key, principal)
+        principal = with_path(client("iam"), found)
+        examples, allowed = scopes(blue, names, green, plan, key, principal)
         needs = [need for need in NEEDS if not _of_watching(need)]
-        making = tries(_MAKING, simulated, allowed, needs)
-        deleting = tries(_DELETING, simulated, allowed, needs)
-        watching = tries((*_MAKING, *_DELETING), simulated, allowed, filter(_of_watching, NEEDS))
-        verdicts = _simulate(client("iam"), principal, blue, [*making, *deleting, *watching])
+        making = tries(_MAKING, examples, allowed, needs)
+        deleting = tries(_DELETING, examples, allowed, needs)
+        watching = tries((*_MAKING, *_DELETING), examples, allowed, filter(_of_watching, NEEDS))
+        verdicts = simulated(client("iam"), principal, blue.arn.split(":")[3], [*making, *deleting, *watching])
     except BlueGreenError as error:
         return [
             PERMISSIONS.warning(
@@ -236,7 +236,7 @@ def _of_watching(need: Need) -> bool:
     return need.action.startswith("cloudwatch:")
 
 
-def _with_path(iam: Api, principal: Principal) -> str:
+def with_path(iam: Api, principal: Principal) -> str:
     """The role's ARN with its path; without the right to ask for it, the one without a path."""
     if principal.role is None:
         return principal.arn
@@ -247,12 +247,12 @@ def _with_path(iam: Api, principal: Principal) -> str:
     return str(answer["Role"]["Arn"]) if answer else principal.arn
 
 
-def _simulate(iam: Api, principal: str, blue: Cluster, tried: Iterable[Tried]) -> dict[tuple[str, str], Verdict]:
-    """One call for each resource."""
+def simulated(iam: Api, principal: str, region: str, tried: Iterable[Tried]) -> dict[tuple[str, str], Verdict]:
+    """The answers of SimulatePrincipalPolicy, one call for each resource."""
     by_arn: dict[str, set[str]] = {}
     for one in tried:
         by_arn.setdefault(one.arn, set()).add(one.need.action)
-    context = {"iam:PassedToService": "rds.amazonaws.com", "aws:RequestedRegion": blue.arn.split(":")[3]}
+    context = {"iam:PassedToService": "rds.amazonaws.com", "aws:RequestedRegion": region}
     results: list[dict[str, Any]] = []
     for arn, actions in by_arn.items():
         results += iam.pages(

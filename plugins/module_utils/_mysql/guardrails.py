@@ -65,9 +65,9 @@ class Intent:
 
 def create_checks(blue: Endpoint, green: Endpoint | None, names: Names, intent: Intent = Intent()) -> list[Check]:
     """What must hold before blue is cloned, and, when there is one, before green replicates."""
-    checks = _guarded(blue, lambda: _blue_checks(blue, names, intent))
+    checks = guarded(blue, lambda: _blue_checks(blue, names, intent))
     if green is not None:
-        checks += _guarded(green, lambda: _green_checks(green))
+        checks += guarded(green, lambda: _green_checks(green))
     return checks
 
 
@@ -90,13 +90,13 @@ def switchover_checks(
             opened[endpoint.side] = conn, rules_facts.read(conn, endpoint.side)
             return []
 
-        checks = _guarded(target, lambda: look(target)) + _guarded(source, lambda: look(source))
+        checks = guarded(target, lambda: look(target)) + guarded(source, lambda: look(source))
         if len(opened) < 2:
             return checks
         (there, source_facts), (here, target_facts) = opened[source.side], opened[target.side]
-        checks += _guarded(source, lambda: _source_checks(there, source_facts), again=True)
-        checks += _guarded(target, lambda: _target_checks(here, target_facts, names), again=True)
-        checks += _guarded(
+        checks += guarded(source, lambda: _source_checks(there, source_facts), again=True)
+        checks += guarded(target, lambda: _target_checks(here, target_facts, names), again=True)
+        checks += guarded(
             target, lambda: _pair_checks(there, here, source_facts, target_facts, names, expected, intent), again=True
         )
     return checks
@@ -119,7 +119,7 @@ def move_checks(
         back = found is not None and not found.stopped
         return []
 
-    _guarded(blue, look)
+    guarded(blue, look)
     source, target = (green, blue) if back else (blue, green)
     return switchover_checks(source, target, names, expected, intent)
 
@@ -327,7 +327,8 @@ def _accounts(
     )
 
 
-def _guarded(endpoint: Endpoint, look: Callable[[], list[Check]], *, again: bool = False) -> list[Check]:
+def guarded(endpoint: Endpoint, look: Callable[[], list[Check]], *, again: bool = False) -> list[Check]:
+    """What was looked at; a server that does not answer, or does not let itself be read, is a failed check."""
     check_id = f"connection_{endpoint.side}"
     if not again:
         try:

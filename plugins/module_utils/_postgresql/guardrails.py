@@ -65,9 +65,9 @@ def create_checks(
 
     Room is looked for in both directions, because a clone has blue's settings and the way back needs it.
     """
-    checks = _guarded(blue, lambda: _publisher_checks(blue, names, databases, intent))
+    checks = guarded(blue, lambda: _publisher_checks(blue, names, databases, intent))
     if green is not None:
-        checks += _guarded(green, lambda: subscriber_checks(green, names, databases, "forward"))
+        checks += guarded(green, lambda: subscriber_checks(green, names, databases, "forward"))
     return checks
 
 
@@ -82,10 +82,10 @@ def switchover_checks(
 
     ``expected`` is what was changed on green on purpose.
     """
-    checks = _guarded(source, lambda: _source_checks(source, names, databases))
-    checks += _guarded(target, lambda: _target_checks(target, names, databases))
+    checks = guarded(source, lambda: _source_checks(source, names, databases))
+    checks += guarded(target, lambda: _target_checks(target, names, databases))
     if not any(check.id.startswith("connection_") and check.status == "failed" for check in checks):
-        checks += _guarded(target, lambda: _comparisons(source, target, names, databases, expected))
+        checks += guarded(target, lambda: _comparisons(source, target, names, databases, expected))
     return checks
 
 
@@ -107,7 +107,7 @@ def move_checks(
         back = any(names.subscription("reverse", name) in started for name in every)
         return []
 
-    _guarded(blue, look)
+    guarded(blue, look)
     source, target = (green, blue) if back else (blue, green)
     return switchover_checks(source, target, names, databases, expected)
 
@@ -297,7 +297,8 @@ def _foreign_subscriptions(conn: Connection, names: Names) -> list[Subscription]
     return [one for one in subscriptions(conn) if one.name not in ours]
 
 
-def _guarded(endpoint: Endpoint, look: Callable[[], list[Check]]) -> list[Check]:
+def guarded(endpoint: Endpoint, look: Callable[[], list[Check]]) -> list[Check]:
+    """What was looked at; a server that does not answer, or does not let itself be read, is a failed check."""
     check_id = f"connection_{endpoint.side}"
     try:
         connect(endpoint).close()

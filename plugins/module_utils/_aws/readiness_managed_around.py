@@ -1,0 +1,140 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Guardrails about what stands around a source of a deployment that RDS manages: proxies, integrations, policies, quotas, a global database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from .._core.checks import Check
+from .._core.errors import BlueGreenError
+from .api import Api
+from .managed import Place
+from .readiness_target import quotas
+from .readiness_topic import GUIDE, Topic, some
+
+_DOCS = GUIDE + "blue-green-deployments-considerations.html"
+PROXIES = Topic("managed_proxies", GUIDE + "rds-proxy.html")
+INTEGRATIONS = Topic("managed_integrations", _DOCS)
+SCALING = Topic("managed_autoscaling", _DOCS)
+GLOBAL = Topic("managed_global_database", _DOCS)
+QUOTAS = Topic("managed_quotas", GUIDE + "CHAP_Limits.html")
+_NO_TARGET = ("DBProxyNotFoundFault", "DBProxyTargetGroupNotFoundFault")
+
+Description = Mapping[str, Any]
+
+
+def around(client: Callable[[str], Api], blue: Place, *, switchover: bool = False) -> list[Check]:
+    """All of them; those that only matter before green is made are left out before a ``switchover``."""
+    rds = client("rds")
+    checks = [
+        _made(PROXIES, lambda: proxies(blue, _proxies(rds, blue))),
+        _made(INTEGRATIONS, lambda: integrations(blue, rds.pages("describe_integrations", "Integrations"), switchover)),
+        _made(GLOBAL, lambda: global_database(rds, blue)),
+    ]
+    if switchover:
+        return checks
+    if blue.is_cluster:
+        checks.append(_made(SCALING, lambda: autoscaling(blue, _policies(client("application-autoscaling"), blue))))
+    needed = {"DBInstances": len(blue.members), **({"DBClusters": 1} if blue.is_cluster else {})}
+    checks.append(
+        _made(QUOTAS, lambda: quotas(rds.call("describe_account_attributes").get("AccountQuotas") or [], needed))
+    )
+    return checks
+
+
+def proxies(blue: Place, found: Iterable[tuple[Description, Sequence[Description]]]) -> Check:
+    """RDS Proxy in front of blue follows the switchover when it was there before the deployment; not for a global database. Pure."""
+    names = {blue.identifier, *(one.identifier for one in blue.members)}
+    front = [
+        str(proxy["DBProxyName"])
+        for proxy, targets in found
+        if any(one.get("TrackedClusterId") in names or one.get("RdsResourceId") in names for one in targets)
+    ]
+    if not front:
+        return PROXIES.ok(f"no RDS Proxy stands in front of {blue.identifier}")
+    if blue.description.get("GlobalClusterIdentifier"):
+        return PROXIES.failed(
+            f"RDS Proxy {some(front)} stands in front of {blue.identifier}, which is in a global database: that does not go together",
+            f"aws rds deregister-db-proxy-targets --db-proxy-name {front[0]} --db-cluster-identifiers {blue.identifier}",
+        )
+    return PROXIES.warning(
+        f"RDS Proxy {some(front)} stands in front of {blue.identifier}: it has to be there before the deployment is made, and its "
+        "clients get errors at the switchover (1290 read-only on MySQL, AdminShutdown on PostgreSQL)",
+        "let the application try again",
+    )
+
+
+def integrations(blue: Place, found: Iterable[Description], switchover: bool) -> Check:
+    """No zero-ETL integration reads from blue during the switchover. Pure."""
+    ours = [f"{one.get('IntegrationName')} ({one.get('Status')})" for one in found if one.get("SourceArn") == blue.arn]
+    if not ours:
+        return INTEGRATIONS.ok(f"no zero-ETL integration reads from {blue.identifier}")
+    answer = INTEGRATIONS.failed if switchover else INTEGRATIONS.warning
+    return answer(
+        f"zero-ETL integrations must not be there during a switchover, but {some(ours)} read from {blue.identifier}",
+        "aws rds delete-integration --integration-identifier .. before the switchover, and make it anew afterwards",
+    )
+
+
+def autoscaling(blue: Place, found: Sequence[Description]) -> Check:
+    """Policies of Aurora Auto Scaling are not copied to green. Pure."""
+    names = [str(one.get("PolicyName")) for one in found]
+    if names:
+        return SCALING.warning(
+            f"the autoscaling policies {some(names)} of {blue.identifier} are not copied to green",
+            "register green as a scalable target before the switchover, and put the policies there",
+        )
+    return SCALING.ok(f"{blue.identifier} has no autoscaling policies")
+
+
+def global_database(rds: Api, blue: Place) -> Check:
+    """Of a global database the writer's Region is where a deployment starts, and no write forwarding is on."""
+    group = blue.description.get("GlobalClusterIdentifier")
+    if not group:
+        return GLOBAL.ok(f"{blue.identifier} is in no global database")
+    found = rds.call("describe_global_clusters", GlobalClusterIdentifier=group)["GlobalClusters"][0]
+    members = found.get("GlobalClusterMembers") or []
+    writer = next((str(one["DBClusterArn"]) for one in members if one.get("IsWriter")), "")
+    if writer != blue.arn:
+        return GLOBAL.failed(
+            f"a deployment of the global database {group} starts from its primary, which is {writer}, not {blue.arn}",
+            "run it in the primary's Region with that cluster as its source",
+        )
+    return GLOBAL.warning(
+        f"{blue.identifier} is the primary of the global database {group}: parameter groups of the same names must exist in every "
+        "other Region, or the default ones are taken, and a change of the topology makes the deployment invalid",
+        "make the groups there first; leave failovers and switchovers of the global database until this is over",
+    )
+
+
+def _made(topic: Topic, look: Callable[[], Check]) -> Check:
+    try:
+        return look()
+    except BlueGreenError as error:
+        return topic.unmade(error, needed=False)
+
+
+def _proxies(rds: Api, blue: Place) -> list[tuple[Description, Sequence[Description]]]:
+    family = "POSTGRESQL" if "postgres" in blue.engine else "MYSQL"
+    return [
+        (proxy, rds.pages("describe_db_proxy_targets", "Targets", _NO_TARGET, DBProxyName=proxy["DBProxyName"]))
+        for proxy in rds.pages("describe_db_proxies", "DBProxies")
+        if proxy.get("EngineFamily") == family
+    ]
+
+
+def _policies(scaling: Api, blue: Place) -> list[Description]:
+    return list(
+        scaling.pages(
+            "describe_scaling_policies",
+            "ScalingPolicies",
+            ServiceNamespace="rds",
+            ResourceId=f"cluster:{blue.identifier}",
+        )
+    )

@@ -1,0 +1,116 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Guardrails of a deployment that RDS manages, on MySQL servers: those that mean the same as everywhere, and the first write.
+
+Sources: Amazon RDS and Aurora User Guides, "Limitations and considerations" and "Switchover guardrails" of blue/green deployments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .._core.checks import Check, failed, ok
+from .._core.endpoint import Endpoint
+from .._core.names import Names
+from .._core.rule import Rule, Versions, judge
+from . import first_write, pair_rules, replication_rules, rules_facts, schema_rules, server_rules, upgrade_rules
+from .connection import connected
+from .coordinates import channel
+from .dialect import Dialect
+from .guardrails import guarded, ours
+from .rule import find
+from .rules_facts import ServerFacts
+
+if TYPE_CHECKING:
+    from pymysql.connections import Connection
+    from pymysql.cursors import Cursor
+
+_SCHEMA = ("primary_keys", "schema_tmp", "storage_engines", "volatile_tables", "missing_definers")
+_DOCS = "https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/blue-green-deployments-switching.html"
+_LAG = 10.0  # seconds that green may be behind: the service takes back what does not catch up within its timeout
+
+
+def create_checks(blue: Endpoint, names: Names, series: int | None) -> list[Check]:
+    """What must hold on blue before the deployment is made; ``series`` is the release series of green, None when it stays."""
+
+    def look() -> list[Check]:
+        with connected(blue) as conn:
+            server = rules_facts.read(conn, "blue")
+            rules = [rule for rule in schema_rules.RULES if rule.id in _SCHEMA]
+            return [
+                server_rules.writer(server),
+                server_rules.binary_log(server),
+                server_rules.retention(server, stops=True),
+                first_write.check(conn),
+                server_rules.filters(server),
+                server_rules.prepared_transactions(server),
+                server_rules.long_transactions(server, stops=False),
+                replication_rules.not_a_replica(server, ours(conn, names)),
+                *_rules(conn, server, [*rules, *upgrade_rules.RULES], series),
+            ]
+
+    return guarded(blue, look)
+
+
+def switchover_checks(blue: Endpoint, green: Endpoint) -> list[Check]:
+    """What the service's own guardrails look for on the servers before it moves the traffic, and what they do not."""
+
+    def look_blue() -> list[Check]:
+        with connected(blue) as conn:
+            server = rules_facts.read(conn, "blue")
+            return [
+                server_rules.writer(server),
+                server_rules.prepared_transactions(server),
+                server_rules.long_transactions(server, stops=True),
+            ]
+
+    def look_green() -> list[Check]:
+        with connected(blue) as there, connected(green) as here:
+            source, target = rules_facts.read(there, "blue"), rules_facts.read(here, "green")
+            running = channel(here, Dialect.of(here))
+            return [
+                server_rules.writer(target),
+                _closed(target),
+                replication_rules.replicates(target, running),
+                _lag(running.seconds_behind if running else None),
+                server_rules.prepared_transactions(target),
+                server_rules.long_transactions(target, stops=True),
+                pair_rules.names_alike(source, target),
+                pair_rules.settings_alike(source, target),
+                *_rules(here, target, [schema_rules.RUNNING_EVENTS], None),
+            ]
+
+    return [*guarded(blue, look_blue), *guarded(green, look_green)]
+
+
+def _closed(green: ServerFacts) -> Check:
+    if green.on("read_only"):
+        return ok("green_read_only", "green is read-only for clients", _DOCS)
+    return failed(
+        "green_read_only",
+        "green should be read-only until the switchover, but read_only is off: what is written there conflicts with blue's changes",
+        "CALL mysql.rds_set_read_only(1), and look what was written there",
+        _DOCS,
+    )
+
+
+def _lag(seconds: int | None) -> Check:
+    if seconds is not None and seconds <= _LAG:
+        return ok("green_lag", f"green is {seconds} s behind blue", _DOCS)
+    found = "how far green is behind is not known" if seconds is None else f"green is {seconds} s behind blue"
+    return failed(
+        "green_lag",
+        f"green should be less than {_LAG:.0f} s behind, or the service takes the switchover back, but {found}",
+        "wait for it; innodb_flush_log_at_trx_commit=0 on green lets it catch up sooner, until it serves",
+        _DOCS,
+    )
+
+
+def _rules(conn: Connection[Cursor], server: ServerFacts, rules: Sequence[Rule], target: int | None) -> list[Check]:
+    versions = Versions(server.series, target)
+    return [judge(rule, find(conn, rule, {}), versions) for rule in rules]
