@@ -19,160 +19,53 @@ description:
     continued by running it again.
   - Replication in the opposite direction is armed before the window and started after it, from the position at which
     the new side opened, so that O(state=rolled_back) loses nothing either.
+  - With O(engine=managed) RDS does all of this for a Blue/Green Deployment of its own. The module checks before the call what the
+    service would only find out within the window, watches it on both servers as the clients' AWS wrappers do, holds the gates for the
+    time in which nobody can write, and tells what happened and why.
 options:
   state:
     description:
       - V(switched_over) makes green serve, V(rolled_back) makes blue serve.
+      - The service has no way back, so V(rolled_back) is refused with O(engine=managed).
     type: str
     choices: [switched_over, rolled_back]
     default: switched_over
   engine:
-    description: The database engine of both clusters.
+    description:
+      - The database engine of both clusters.
+      - V(managed) is the Blue/Green Deployment of RDS that O(deployment_id) names, of whatever engine it is.
     type: str
-    choices: [aurora_mysql, aurora_postgresql, neptune]
+    choices: [aurora_mysql, aurora_postgresql, neptune, managed]
     required: true
   blue:
-    required: true
+    description:
+      - The connection to blue, the cluster that serves production now. Required unless O(engine=managed).
+      - With O(engine=managed) transactions and lag are looked at before the call when O(blue) and O(green) are given, and the
+        servers' own phases and flags during it. Without them only the service is asked.
   green:
-    required: true
+    description: The connection to green, the copy that will serve production next. The same sub-options as O(blue).
   databases:
     description:
       - The databases that the deployment replicates, of O(engine=aurora_postgresql). That of MySQL replicates all of them.
       - Defaults to every database that accepts connections except templates, C(rdsadmin) and the control database.
     type: list
     elements: str
-  gates:
-    description:
-      - What holds the client traffic during the window and points it at the other side afterwards.
-      - In a self-managed switchover no AWS endpoint moves. Without a gate the clients have to be pointed at the other
-        side by something else.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      type:
-        description:
-          - The kind of gate.
-          - V(pgbouncer) and V(haproxy) make clients wait during the window, the others only point. What a gate that only points
-            lets through is stopped by the fence.
-          - V(pgbouncer) is for PostgreSQL only.
-          - With O(engine=neptune), whose server cannot refuse writes, V(haproxy) is the fence. Held, it shuts down every open
-            session to the side that serves, and before the other side opens it leads nowhere, for some milliseconds.
-          - V(pgbouncer) needs O(gates[].host), O(gates[].user), O(gates[].databases) and O(gates[].config_file).
-          - V(haproxy) needs O(gates[].socket), O(gates[].host), O(gates[].port) and O(gates[].backend).
-          - V(route53) needs O(gates[].hosted_zone_id) and O(gates[].record).
-          - V(secretsmanager_secret) needs O(gates[].secret_id), V(ssm_parameter) needs O(gates[].name), V(rds_proxy) needs
-            O(gates[].db_proxy_name).
-        type: str
-        choices: [pgbouncer, haproxy, route53, secretsmanager_secret, ssm_parameter, rds_proxy]
-        required: true
-      host:
-        description: Where clients connect to PgBouncer, which is its admin console too, or to HAProxy's frontend.
-        type: str
-      port:
-        description: The port to O(gates[].host). Defaults to 6432 for O(gates[].type=pgbouncer).
-        type: int
-      user:
-        description: A user listed in PgBouncer's C(admin_users).
-        type: str
-      password:
-        description: The user's password.
-        type: str
-      databases:
-        description: The entries of PgBouncer's section C([databases]) that lead to the deployment.
-        type: list
-        elements: str
-      config_file:
-        description:
-          - The file that holds these entries, on the host that runs the module.
-          - Its C(host) and C(port) are rewritten, everything else is kept.
-        type: path
-      socket:
-        description: HAProxy's runtime API with C(level admin), a path on the host that runs the module or C(host:port).
-        type: str
-      backend:
-        description:
-          - The backend of HAProxy with one server for blue and one for green, of which one is in maintenance.
-          - Its C(timeout queue) is how long a client waits at most.
-        type: str
-      blue_server:
-        description: The name of the server for blue in O(gates[].backend).
-        type: str
-        default: blue
-      green_server:
-        description: The name of the server for green in O(gates[].backend).
-        type: str
-        default: green
-      hosted_zone_id:
-        description: The hosted zone in Route 53 that holds O(gates[].record).
-        type: str
-      record:
-        description: A CNAME that leads to the side that serves, or a weighted pair of them, one for each side.
-        type: str
-      max_ttl:
-        description: Seconds that the TTL of O(gates[].record) may be for the switchover to begin.
-        type: int
-        default: 5
-      dns_server:
-        description: A resolver that the clients use, C(host) or C(host:port). It is asked before the window when given.
-        type: str
-      secret_id:
-        description: Name or ARN of the secret in Secrets Manager, a JSON object.
-        type: str
-      host_key:
-        description: The key of the secret that holds the host.
-        type: str
-        default: host
-      port_key:
-        description: The key of the secret that holds the port. Rewritten when the secret has it.
-        type: str
-        default: port
-      identifier_key:
-        description: The key of the secret that holds the DB cluster identifier. Rewritten when the secret has it.
-        type: str
-        default: dbClusterIdentifier
-      name:
-        description: The name of the parameter in Systems Manager, of type String, StringList or SecureString.
-        type: str
-      template:
-        description:
-          - The whole value of the parameter, with C({host}) and C({port}) in it.
-          - When left out, the address inside the value is replaced and the rest of it is kept.
-        type: str
-      db_proxy_name:
-        description: The name of the RDS Proxy.
-        type: str
-      target_group_name:
-        description: The target group of the proxy.
-        type: str
-        default: default
-      blue_db_cluster_identifier:
-        description: Blue's DB cluster. Defaults to the cluster whose endpoint blue's host is.
-        type: str
-      green_db_cluster_identifier:
-        description: Green's DB cluster. Defaults to the cluster whose endpoint green's host is.
-        type: str
-      blue_host:
-        description:
-          - The address of blue for this gate, where that is another one than O(blue.host), such as a reader endpoint.
-        type: str
-      blue_port:
-        description: The port to O(gates[].blue_host). Defaults to the one in O(blue).
-        type: int
-      green_host:
-        description: The address of green for this gate, where that is another one than O(green.host).
-        type: str
-      green_port:
-        description: The port to O(gates[].green_host). Defaults to the one in O(green).
-        type: int
   max_lag:
     description:
       - Seconds that a write may take from one side to the other for the switchover to begin.
       - If it takes more than 0.1 s, the target is given as long again to come closer before the window opens.
     type: float
     default: 5
+  switchover_timeout:
+    description:
+      - Seconds that the service may take with O(engine=managed), its C(SwitchoverTimeout), from 30 to 3600. What is not done by
+        then is taken back by the service, which is the outcome C(rolled_back).
+      - Defaults to V(300).
+    type: int
   timeout:
-    description: Seconds after which a window that has not opened the other side gives the writes back.
+    description:
+      - Seconds after which a window that has not opened the other side gives the writes back. Not for O(engine=managed), which
+        has O(switchover_timeout).
     type: float
     default: 30
   gate_timeout:
@@ -185,6 +78,7 @@ options:
     description:
       - Seconds that gates may take to settle after the window, the servers of Route 53 to be in sync, the targets of a proxy
         to be available.
+      - With O(engine=managed) also those that members may take to be available before the call, and names to move after it.
     type: int
     default: 300
   reverse_replication:
@@ -258,6 +152,7 @@ extends_documentation_fragment:
   - bluegreen.aws.deployment
   - bluegreen.aws.deployment.connections
   - bluegreen.aws.deployment.expected_differences
+  - bluegreen.aws.gates
   - bluegreen.aws.deployment.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -265,7 +160,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: The lag is not measured in check mode, because measuring it takes a write.
+    details: The lag is not measured in check mode, because measuring it takes a write, other than with O(engine=managed).
   diff_mode:
     support: full
   idempotent:
@@ -346,6 +241,15 @@ EXAMPLES = r"""
         port: 8182
         backend: shop
 
+- name: Let RDS do it, and watch it
+  bluegreen.aws.bg_switchover:
+    deployment_id: shop-84
+    engine: managed
+    switchover_timeout: 120
+    blue: "{{ blue }}"
+    green: "{{ green }}"
+  register: switchover
+
 - name: Bring it back
   bluegreen.aws.bg_switchover:
     state: rolled_back
@@ -361,14 +265,84 @@ outcome:
   description:
     - V(switched_over) or V(rolled_back) when the wanted side serves.
     - V(refused) when the traffic stayed where it was, V(unknown) when it could not be told whether green opened.
+    - With O(engine=managed) V(rolled_back) when the service went back to blue, which is no failure and no change, with its RV(reasons),
+      and V(failed) when the service could neither end the switchover nor take it back.
   returned: always, unless an option was wrong
   type: str
   sample: switched_over
 window_ms:
-  description: The write outage in milliseconds, from the hold of the gate to its release. Null when there was none.
+  description:
+    - The write outage in milliseconds, from the hold of the gate to its release. Null when there was none.
+    - With O(engine=managed) it is measured as RV(window_from) says. Null when this run did not see all of it.
   returned: always, unless an option was wrong
   type: float
   sample: 48.2
+window_from:
+  description:
+    - What RV(window_ms) was measured from, with O(engine=managed).
+    - C(gate), from its hold to its release. C(servers), from the last look that blue accepted writes to the first one that green did.
+      C(metadata), from C(IN_PROGRESS) to C(POST) in the rows. C(service), the whole of the service's state, names included, which is
+      longer than the outage.
+  returned: when O(engine=managed)
+  type: str
+  sample: servers
+reasons:
+  description: Why the service did not switch over, in its own words, from its events.
+  returned: when O(engine=managed)
+  type: list
+  elements: str
+hosts:
+  description: Which host of green takes the place of which of blue.
+  returned: when O(engine=managed)
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: C(cluster), C(cluster_reader), C(writer) or C(reader).
+      type: str
+    blue:
+      description: The name of blue's.
+      type: str
+    blue_addresses:
+      description: Where it led before the switchover.
+      type: list
+      elements: str
+    green:
+      description: The name of green's.
+      type: str
+    green_addresses:
+      description: Where it led before the switchover.
+      type: list
+      elements: str
+tables:
+  description: RV(hosts) and RV(timeline) as lines to print.
+  returned: when O(engine=managed)
+  type: dict
+  contains:
+    hosts:
+      description: The lines of the one.
+      type: list
+      elements: str
+    timeline:
+      description: The lines of the other.
+      type: list
+      elements: str
+checks:
+  description: The guardrails that were looked at, with evidence and remedy.
+  returned: when O(engine=managed)
+  type: list
+  elements: dict
+deployment:
+  description: The deployment as the service tells it.
+  returned: success, when O(engine=managed)
+  type: dict
+binlog_position:
+  description:
+    - The C(file) and C(position) of new production's binary log at which it was opened, for a replication back to old blue. Null for
+      PostgreSQL, and while green does not serve.
+  returned: success, when O(engine=managed)
+  type: dict
+  sample: {"file": "mysql-bin-changelog.000004", "position": 157}
 timeline:
   description: What happened when.
   returned: always, unless an option was wrong
@@ -379,7 +353,7 @@ timeline:
       description: UTC, ISO 8601.
       type: str
     offset_ms:
-      description: Milliseconds to the fence. Null when there was none.
+      description: Milliseconds to the fence, or to C(IN_PROGRESS) with O(engine=managed). Null when there was none.
       type: float
     event:
       description: What happened.
@@ -443,14 +417,20 @@ blue:
     host:
       description: The address.
       type: str
+    identifier:
+      description: The cluster or instance, with O(engine=managed).
+      type: str
+    engine_version:
+      description: Its version, with O(engine=managed).
+      type: str
     open:
       description: Whether clients can write there.
       type: bool
     inbound:
-      description: The replication into it, one of C(gone), C(armed), C(running), C(stopped).
+      description: The replication into it, one of C(gone), C(armed), C(running), C(stopped). Not with O(engine=managed).
       type: str
     opened_at:
-      description: The position at which it was last opened by a switchover.
+      description: The position at which it was last opened by a switchover. Not with O(engine=managed).
       type: str
 green:
   description: Whether green accepts writes, and the replication into it.
@@ -459,7 +439,7 @@ green:
   contains: *side
 replication:
   description: The replication that runs now.
-  returned: success
+  returned: success, unless O(engine=managed)
   type: dict
   contains:
     running:
@@ -493,6 +473,8 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     window_api,
     window_client,
 )
+from ansible_collections.bluegreen.aws.plugins.module_utils._managed.switchover import ENGINE as MANAGED
+from ansible_collections.bluegreen.aws.plugins.module_utils._managed.switchover import Switchover
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.engines import (
     ENGINES,
     REPLICATION_SSL_MODES,
@@ -534,7 +516,17 @@ def _neptune_tools(module: AnsibleAWSModule, names: Names) -> NeptuneTools:
     return NeptuneTools(window_client(module, "dynamodb"), neptune_signers(module), elsewhere)
 
 
+def _managed(module: AnsibleAWSModule, journal: Journal) -> dict[str, Any]:
+    endpoints = {
+        "mysql": lambda side: mysql_endpoint(module, side),
+        "postgresql": lambda side: postgresql_endpoint(module, side),
+    }
+    return Switchover(module.params, Api(module.client("rds")), window_api(module), endpoints, journal).go()
+
+
 def _switch(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[str, Any]:
+    if module.params["engine"] == MANAGED:
+        return _managed(module, journal)
     blue, green = _sides(module, names)
     gates = _gates(module, blue, green)
     timeline = Timeline()
@@ -601,12 +593,13 @@ def main() -> None:
         argument_spec={
             **deployment_options(),
             "state": {"type": "str", "choices": ["switched_over", "rolled_back"], "default": "switched_over"},
-            "engine": {"type": "str", "choices": list(ENGINES), "required": True},
-            "blue": connection_options(required=True),
-            "green": connection_options(required=True),
+            "engine": {"type": "str", "choices": [*ENGINES, MANAGED], "required": True},
+            "blue": connection_options(),
+            "green": connection_options(),
             "databases": {"type": "list", "elements": "str"},
             "gates": gates_option(),
             "max_lag": {"type": "float", "default": 5},
+            "switchover_timeout": {"type": "int"},
             "timeout": {"type": "float", "default": 30},
             "gate_timeout": {"type": "float", "default": 5},
             "wait_timeout": {"type": "int", "default": 300},
@@ -627,6 +620,7 @@ def main() -> None:
             "quiet_interval": {"type": "float"},
             "expected_differences": expected_differences_option(),
         },
+        required_if=[["engine", engine, ["blue", "green"]] for engine in ENGINES],
         supports_check_mode=True,
     )
     # A polite end is treated as a step that failed: before the opening the writes go back to the side that served.

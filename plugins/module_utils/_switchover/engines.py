@@ -31,6 +31,7 @@ ENGINES = ("aurora_mysql", "aurora_postgresql", "neptune")
 REPLICATION_SSL_MODES = ("disable", "require", "verify-ca", "verify-full")
 # Options that mean something to one engine only.
 _MYSQL_ONLY = ("replication_user", "replication_password", "green_db_cluster_parameter_group_name")
+_MANAGED_ONLY = ("switchover_timeout",)
 _NEPTUNE_ONLY = ("checkpoint_table", "graph_type", "writes_stopped", "quiet_interval")
 _HOLDING = ("haproxy",)  # gates that can be the fence
 
@@ -60,6 +61,7 @@ def pair(
 
     ``parameters`` are the switches in green's parameter group, when that was named; ``tools`` are needed for Neptune.
     """
+    _refuse(engine, options, _MANAGED_ONLY)
     if engine == "neptune":
         return _neptune(blue, green, names, options, tools)
     _refuse(engine, options, _NEPTUNE_ONLY)
@@ -128,6 +130,6 @@ def _neptune(
 
 
 def _refuse(engine: str, options: Mapping[str, Any], names: tuple[str, ...]) -> None:
-    given = [name for name in names if options[name] is not None]
+    given = [name for name in names if options.get(name) is not None]
     if given:
         raise BlueGreenError(f"The option {given[0]} means nothing to the engine {engine}: leave it out.")

@@ -1,0 +1,222 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""``bg_switchover`` with ``engine: managed``: from the module's options to a run, and from the run to the module's result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from .._aws.api import Api
+from .._aws.managed import SWITCHED, Deployment, Place
+from .._clients import tables
+from .._clients.metadata import dialect, family
+from .._clients.monitor import Monitor, Names, Watched
+from .._clients.resolve import addresses
+from .._core.endpoint import Endpoint
+from .._core.errors import BlueGreenError
+from .._core.journal import Journal
+from .._switchover.gates import Gates, Target
+from .._switchover.gates.options import build
+from .._switchover.timeline import Timeline
+from . import guardrails
+from .run import Limits, Run
+from .service import Places, Service
+
+ENGINE = "managed"
+DEFAULT_TIMEOUT = 300  # s, the service's own
+_SHORTEST, _LONGEST = 30, 3600
+_HOLDING = ("haproxy", "pgbouncer")
+# Options of the other engines: the service replicates, and ends it, by itself.
+_MEANINGLESS = (
+    "databases",
+    "replication_user",
+    "replication_password",
+    "green_db_cluster_parameter_group_name",
+    "checkpoint_table",
+    "graph_type",
+    "writes_stopped",
+    "quiet_interval",
+    "expected_differences",
+)
+EndpointOf = Callable[[str], Endpoint]
+
+
+def refuse_options(options: Mapping[str, Any]) -> None:
+    """Raise :class:`BlueGreenError` for what the service cannot do, or what means nothing to it."""
+    if options["state"] == "rolled_back":
+        raise BlueGreenError(
+            "Refused, nothing was changed: the service has no way back after a switchover. Before it nothing is to be rolled back; "
+            "after it replicate from new production back to old blue, from the binlog_position that this module returned or the "
+            "slot that was made before, and move the clients along it.",
+            outcome="refused",
+        )
+    given = [name for name in _MEANINGLESS if options[name] not in (None, [])]
+    if given:
+        raise BlueGreenError(f"The option {given[0]} means nothing to the engine {ENGINE}: leave it out.")
+    timeout = options["switchover_timeout"]
+    if timeout is not None and not _SHORTEST <= timeout <= _LONGEST:
+        raise BlueGreenError(
+            f"switchover_timeout is {_SHORTEST} to {_LONGEST} s for the service, but is {timeout}: correct it."
+        )
+    following = [gate["type"] for gate in options["gates"] if gate["type"] not in _HOLDING]
+    if following:
+        raise BlueGreenError(
+            f"The service moves the endpoints by itself, so a gate of type {following[0]} that cannot hold clients has nothing to do: "
+            f"leave it out, or give one of type {' or '.join(_HOLDING)}."
+        )
+
+
+class Switchover:
+    """One call of the module."""
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        api: Api,
+        quick: Callable[[str], Api],
+        endpoints: Mapping[str, EndpointOf],
+        journal: Journal,
+    ) -> None:
+        refuse_options(options)
+        self._options, self._quick, self._endpoints, self._journal = options, quick, endpoints, journal
+        self._service = Service(api, quick("rds"), options["deployment_id"])
+        self._timeline = Timeline()
+
+    def go(self) -> dict[str, Any]:
+        """Switch over; returns the module's result, raises :class:`BlueGreenError` with all of it that is known."""
+        deployment = self._service.find()
+        places = self._service.places(deployment) if deployment else Places(None, None)
+        over = deployment is not None and deployment.status == SWITCHED
+        logins = {} if over else self._logins(places)
+        names = _names(places)
+        monitor = Monitor([_watched(side, logins) for side in logins], names, self._note)
+        gates = self._gates(places, over)
+        limits = Limits(
+            self._options["switchover_timeout"] or DEFAULT_TIMEOUT,
+            self._options["wait_timeout"],
+            self._options["gate_timeout"],
+            self._options["max_lag"],
+        )
+        run = Run(
+            self._service,
+            monitor,
+            gates,
+            limits,
+            self._journal,
+            self._timeline,
+            lambda: guardrails.server_checks(logins, limits.max_lag),
+        )
+        try:
+            outcome: str = run.go(deployment)
+            after = self._after(deployment, places, monitor)
+            after["gates"] = gates.positions()
+        except BlueGreenError as error:
+            details = {"outcome": "refused", **error.details, **self._told(run, places, monitor)}
+            raise BlueGreenError(error.message, **details) from None
+        finally:
+            gates.close()
+        changed = {"changed": False} if outcome == "rolled_back" else {}
+        return {"outcome": outcome, **self._told(run, places, monitor), **after, **changed}
+
+    def _note(self, event: str) -> None:
+        if event == "IN_PROGRESS":
+            self._timeline.zero()
+        self._timeline.note(event)
+
+    def _logins(self, places: Places) -> dict[str, tuple[Endpoint, str]]:
+        """The connections that were given, with the dialect of their engine; none for one without metadata."""
+        engine = (places.blue or places.green).engine if places.blue or places.green else ""  # type: ignore[union-attr]
+        given = [side for side in ("blue", "green") if self._options[side]]
+        if not given or not engine:
+            return {}
+        of = dialect(engine)
+        return {side: (self._endpoints[family(of)](side), of) for side in given}
+
+    def _gates(self, places: Places, over: bool) -> Gates:
+        if not self._options["gates"]:
+            return Gates([])
+        blue, green = (places.green, places.green) if over else (places.blue, places.green)
+        if blue is None or green is None or not blue.host or not green.host:
+            return Gates([])
+        # Green's name goes away with the switchover, its address stays.
+        found = addresses(green.host)
+        address = found[0] if found else green.host
+        targets = {"blue": Target(blue.host, blue.port or 0), "green": Target(address, green.port or 0)}
+        return build(self._options["gates"], targets, self._quick)
+
+    def _told(self, run: Run, places: Places, monitor: Monitor) -> dict[str, Any]:
+        timeline = tables.timeline(self._timeline.as_list())
+        known = monitor.known_addresses
+        hosts = tables.hosts(_hosts(places.blue, known), _hosts(places.green, known))
+        return {
+            "window_ms": run.window_ms,
+            "window_from": run.window_from,
+            "reasons": run.reasons,
+            "checks": [check.as_dict() for check in run.checks],
+            "timeline": timeline,
+            "hosts": hosts,
+            "tables": {
+                "hosts": tables.hosts_text(hosts).splitlines(),
+                "timeline": tables.timeline_text(timeline).splitlines(),
+            },
+        }
+
+    def _after(self, before: Deployment | None, places: Places, monitor: Monitor) -> dict[str, Any]:
+        """Who serves now."""
+        now = (self._service.look(before.identifier) if before else None) or before
+        serving = "green" if now is not None and now.switched else "blue"
+        found = self._service.places(now) if now else places
+        position = None
+        if serving == "green" and now is not None and found.green and "mysql" in found.green.engine:
+            with suppress(BlueGreenError):
+                position = self._service.binlog_position(now)
+        return {
+            "serving": serving,
+            "blue": _side(found.blue, serving == "blue"),
+            "green": _side(found.green, serving == "green"),
+            "deployment": now.as_dict() if now else None,
+            "binlog_position": position,
+        }
+
+
+def _watched(side: str, logins: Mapping[str, tuple[Endpoint, str]]) -> Watched:
+    endpoint, of = logins[side]
+    blue = logins["blue"][0].host if "blue" in logins else endpoint.host
+    return Watched(endpoint, of, blue)
+
+
+def _names(places: Places) -> Names:
+    """The names to watch; none when the service has changed them already, because nothing tells then what they were."""
+    blue, green = places.blue, places.green
+    if blue is None or green is None or "-green-" not in green.identifier:
+        return Names()
+    return Names(tuple(host.name for host in _hosts(blue, {})), tuple(host.name for host in _hosts(green, {})))
+
+
+def _hosts(place: Place | None, known: Mapping[str, tuple[str, ...]]) -> list[tables.Host]:
+    if place is None:
+        return []
+    hosts: list[tuple[str | None, tables.Kind]] = []
+    if place.is_cluster:
+        hosts += [(place.host, "cluster"), (place.reader_host, "cluster_reader")]
+    for member in place.members:
+        endpoint = (member.description.get("Endpoint") or {}).get("Address")
+        hosts.append((endpoint, "writer" if member.is_writer else "reader"))
+    return [tables.Host(name, kind, known.get(name, ())) for name, kind in hosts if name]
+
+
+def _side(place: Place | None, serves: bool) -> dict[str, Any] | None:
+    if place is None:
+        return None
+    return {
+        "host": place.host,
+        "open": serves,
+        "identifier": place.identifier,
+        "engine_version": place.version,
+    }
