@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.lab import demo_leftovers as leftovers
+from tests.lab import demo_managed
 from tests.lab.auditor import UNREADABLE, Audit, Key, audit
 from tests.lab.demo_engines import ENGINES, DemoEngine
 from tests.lab.demo_sabotage import NAMES, SABOTAGES, Sabotage, broken_copy
@@ -201,7 +202,7 @@ def sabotaged(demo: Demo, engine: str, name: str, sabotage: Sabotage) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab.demo", description=__doc__)
-    parser.add_argument("--engine", choices=list(ENGINES), default=next(iter(ENGINES)))
+    parser.add_argument("--engine", choices=[*ENGINES, demo_managed.NAME], default=next(iter(ENGINES)))
     parser.add_argument("--sabotage", choices=sorted(NAMES), help="break one rule of the product on purpose")
     parser.add_argument("--own-gate", action="store_true", help="the lab's own gate even where there is a PgBouncer")
     parser.add_argument("--gtid", choices=("on", "off"), default="on", help="whether a MySQL blue has GTIDs")
@@ -209,6 +210,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--graph", choices=("propertygraph", "rdf"), help="what a Neptune blue holds, propertygraph by default"
     )
     options = parser.parse_args(arguments)
+    if options.engine == demo_managed.NAME:
+        if options.sabotage or options.gtid == "off" or options.graph:
+            parser.error(
+                "the service itself moves the traffic of rds_managed, there is no rule or choice of ours to set"
+            )
+        return demo_managed.run()
     engine, gtid = ENGINES[options.engine], options.gtid == "on"
     if not gtid and engine.engine != MYSQL:
         parser.error(f"{options.engine} has no GTIDs")

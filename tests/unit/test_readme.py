@@ -14,7 +14,11 @@ import yaml
 from botocore import xform_name
 from botocore.session import get_session
 
-from ansible_collections.bluegreen.aws.plugins.module_utils._aws import gate_permissions, permissions
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws import (
+    gate_permissions,
+    managed_permissions,
+    permissions,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -65,11 +69,13 @@ def called_actions(service: str = "rds") -> set[str]:
 def test_the_table_of_permissions_holds_what_the_modules_call_and_nothing_else() -> None:
     listed = {need.action for need in permissions.NEEDS if need.action.startswith("rds:")}
     gates = {action for action in gate_actions() if action.startswith("rds:")}
-    assert listed | gates == called_actions()
+    managed = {action for action in managed_permissions.CALLED if action.startswith("rds:")}
+    assert listed | gates | managed == called_actions()
 
 
 def test_the_table_of_permissions_holds_what_the_dashboard_calls_and_nothing_else() -> None:
     listed = {need.action for need in permissions.NEEDS if need.action.startswith("cloudwatch:")}
+    listed |= {action for action in managed_permissions.CALLED if action.startswith("cloudwatch:")}
     # RDS has an operation of the same name, which is the one that is called.
     assert listed == called_actions("cloudwatch") - {"cloudwatch:ListTagsForResource"}
 
@@ -116,6 +122,7 @@ def test_every_module_is_listed() -> None:
         ("shop_global.yml", "aurora_postgresql"),
         ("shop_mysql.yml", "aurora_mysql"),
         ("shop_neptune.yml", "neptune"),
+        ("shop_managed.yml", "rds_managed"),
     ],
 )
 def test_the_example_variables_are_options_of_the_role(name: str, role: str) -> None:

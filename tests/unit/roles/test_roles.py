@@ -18,8 +18,11 @@ COMMON = {"readiness", "create", "verify", "switchover", "rollback", "cleanup"}
 PHASES = {
     "aurora_mysql": COMMON,
     "neptune": COMMON,
+    "rds_managed": COMMON,
     "aurora_postgresql": COMMON | {"global", "test_clone", "remove_test_clone"},
 }
+
+ARTIFACTS = ("green_db_cluster_identifier", "blue_green_deployment_identifier", "outcome")
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,8 @@ def test_every_option_that_the_tasks_use_is_described(role: Role, spec: Spec) ->
     used: set[str] = set()
     for path in [*role.path.glob("tasks/*.yml"), *role.path.glob("templates/*.j2"), role.path / "vars" / "main.yml"]:
         used |= set(re.findall(rf"(?<![\w.#]){role.prefix}\w+", path.read_text(encoding="utf-8")))
-    # an artifact, not an option
-    used -= {f"{role.prefix}green_db_cluster_identifier", f"{role.prefix}outcome"}
+    # artifacts, not options
+    used -= {f"{role.prefix}{name}" for name in ARTIFACTS}
     assert used == set(spec["main"]["options"])
 
 
