@@ -16,14 +16,14 @@ gates = ansible-lint ansible-test-sanity ansible-test-units changelog checks doc
 
 help:
 	@echo 'make demo        blue/green under write load on a local AWS; ENGINE=$(ENGINE) SABOTAGE=fence|position|marker'
-	@echo '                 ENGINE=aurora_postgresql|aurora_postgresql_global|aurora_mysql|neptune; GTID=off for a MySQL blue without,'
+	@echo '                 ENGINE=aurora_postgresql|aurora_postgresql_global|aurora_mysql|neptune|rds_managed; GTID=off for a MySQL blue without,'
 	@echo '                 GRAPH=rdf for a Neptune blue that holds one, in place of a property graph'
 	@echo 'make test        unit tests and behaviour tests on real servers; TESTS=path picks some'
 	@echo 'make lint        the quick gates; each gate is a target too:'
 	@echo '                 $(gates)'
 	@echo 'make ci          what CI runs: make test and every gate'
 	@echo 'make bench       the window of $(RUNS) switchovers'
-	@echo 'make acceptance  demo, sabotaged demos, kills and bench: everything that exists today, end to end'
+	@echo 'make acceptance  demo, sabotaged demos, kills, the real AWS wrappers (Java 17 and Maven) and bench, end to end'
 	@echo 'make setup       only prepare the environment (.venv), which the others do by themselves'
 	@echo 'make clean       remove what was made in this checkout; the shared cache stays'
 

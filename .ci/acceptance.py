@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Acceptance: the deployment of an engine from end to end on the lab, as it is promised, and a table of what held.
 
-It exists for aurora_postgresql, for aurora_mysql and neptune (whose kills are in the tests), and as a demo for a global
-database of PostgreSQL. Nothing here runs on AWS itself, and the other engines are not there yet. The tests and the gates are `make ci`.
+It exists for aurora_postgresql, for aurora_mysql and neptune (whose kills are in the tests), for rds_managed (whose window
+is the service's, so that nothing of it can be sabotaged), and as a demo for a global database of PostgreSQL. The AWS
+wrappers go through a managed switchover with the first of them and with rds_managed. Nothing here runs on AWS itself.
+The tests and the gates are `make ci`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # The whole of acceptance by engine: what is only demonstrated has the windows, kills and sabotages of another one.
-ENGINES = ("aurora_postgresql", "aurora_mysql", "neptune", "aurora_postgresql_global")
+ENGINES = ("aurora_postgresql", "aurora_mysql", "neptune", "aurora_postgresql_global", "rds_managed")
 DEMO_ONLY = ("aurora_postgresql_global",)
 KILLED = ("aurora_postgresql",)  # tests.crash knows this one
 BASELINES = {"aurora_mysql": ("--baseline", "runbook")}
@@ -28,9 +30,12 @@ OTHER_DEMOS = {"neptune": {"demo rdf": ("--graph", "rdf")}}
 OTHER_BENCHES = {"neptune": ("tests.bench", "streams")}  # in place of the windows of many switchovers
 # The statements that replication writes, on a real openCypher engine too.
 CONTRACTS = {"neptune": ("tests.lab.neptune.contract",)}
+# The real AWS wrappers during managed switchovers; one that is missing fails.
+CLIENTS = ("clients", ("pytest", "tests/clients", "-q"))
 SABOTAGES = ("fence", "position", "marker")
 KILLS = 20
 LEAST_ACKNOWLEDGED = 20_000
+LEAST_MANAGED = 5_000
 DEMO_SECONDS = 240.0
 
 
@@ -83,6 +88,17 @@ def judge_demo(outcome: Outcome) -> str:
     return "" if outcome.seconds < DEMO_SECONDS else f"took {outcome.seconds:.0f} s"
 
 
+def judge_managed(outcome: Outcome) -> str:
+    """Nothing lost, nothing doubled, nothing left; the service has no way back."""
+    numbers = dict(re.findall(r"(\w+)=(\w+)", outcome.last))
+    wrong = [f"{name}={numbers.get(name)}" for name in ("lost", "duplicated", "leftovers") if numbers.get(name) != "0"]
+    if outcome.code or wrong:
+        return f"ended with {outcome.code}, {' '.join(wrong)}"
+    return (
+        "" if int(numbers["acknowledged"]) >= LEAST_MANAGED else f"only {numbers['acknowledged']} acknowledged writes"
+    )
+
+
 def judge_sabotage(outcome: Outcome) -> str:
     """The auditor found the loss: 1, where 0 is a loss not found and anything else a demo that did not get so far."""
     return "" if outcome.code == 1 else f"ended with {outcome.code}, not with 1 for a loss that was found"
@@ -93,6 +109,10 @@ def steps(engine: str, runs: int) -> list[Step]:
     demo = ("tests.lab.demo", "--engine", engine)
     if engine in DEMO_ONLY:
         return [Step("demo", demo, judge_demo)]
+    clients = Step(*CLIENTS, judge_success)
+    if engine == "rds_managed":
+        bench = ("tests.bench", "clients", "--runs", str(min(runs, 5)))
+        return [Step("demo", demo, judge_managed), clients, Step("bench", bench, judge_success)]
     return [
         Step("demo", demo, judge_demo),
         *(Step(name, (*demo, *more), judge_demo) for name, more in OTHER_DEMOS.get(engine, {}).items()),
@@ -103,6 +123,7 @@ def steps(engine: str, runs: int) -> list[Step]:
             if engine in KILLED
         ),
         *([Step("contract", CONTRACTS[engine], judge_success)] if engine in CONTRACTS else []),
+        *([clients] if engine == ENGINES[0] else []),
         Step(
             "bench",
             OTHER_BENCHES.get(

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 bluegreen.aws contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m tests.bench switchover --engine aurora_postgresql --runs 10`, `.. verify --rows N`, `.. sequences`, `.. streams`."""
+"""`python -m tests.bench switchover --engine aurora_postgresql --runs 10`, `.. verify --rows N`, `.. sequences`, `.. streams`, `.. clients`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import argparse
 import os
 
 import conftest
-from tests.bench import sequences, streams, switchover, verify
+from tests.bench import clients, sequences, streams, switchover, verify
 
 
 def main() -> int:
@@ -33,7 +33,12 @@ def main() -> int:
     carried.add_argument("--runs", type=int, default=6, help="windows of each kind")
     followed = benches.add_parser("streams", help="how fast Neptune Streams are replicated, by lanes")
     followed.add_argument("--scale", type=int, default=15_000, help="vertices of the property graph; sets all sizes")
+    told = benches.add_parser("clients", help="what clients of four kinds see of a managed switchover, side by side")
+    told.add_argument("--engine", choices=clients.ENGINES, default=clients.ENGINES[0])
+    told.add_argument("--runs", type=int, default=5, help="switchovers")
     options = parser.parse_args()
+    if options.bench == "clients":
+        return clients.bench(options.engine, max(1, options.runs))
     if options.bench == "streams":
         return streams.bench(max(1000, options.scale))
     if options.bench == "verify":
