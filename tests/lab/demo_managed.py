@@ -66,12 +66,14 @@ class Managed:
         """Run the playbook as its user does, and say what the writers saw meanwhile. Raises ManagedFailed."""
         self.load.phase(phase)
         self.clock.say(f"$ ansible-playbook {self.playbook.name} -e @shop.yml -e bluegreen_phases={phase}")
+        began = time.monotonic()
         finished = self.playbook.run(phase, **variables)
+        seconds = time.monotonic() - began
         for line in _SHOWN.findall(finished.output):
             self.clock.say(f"    {line}")
         count = self.load.counts()[-1]
         self.clock.say(
-            f"  {phase}: {count.seconds:.1f} s, acknowledged {count.committed}, refused {count.refused}, unknown "
+            f"  {phase}: {seconds:.1f} s, acknowledged {count.committed}, refused {count.refused}, unknown "
             f"{count.unknown}, longest gap of a writer {count.longest_gap * 1000:.0f} ms"
         )
         if finished.code != 0:

@@ -113,7 +113,7 @@ class Busy(Shop):
 @pytest.fixture(scope="module")
 def shop(names_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Busy]:
     """An Aurora PostgreSQL under load."""
-    lab, password = names_lab, secrets.token_urlsafe(16)
+    lab, password, before = names_lab, secrets.token_urlsafe(16), names_lab.clusters()
     blue = lab.seed_postgresql("switch-pg", readers=0)
     shop = Busy(lab, blue, "switch-pg", password=password, blue_address=lab.address(blue.host))
     with closing(psycopg2.connect(**shop.master(blue.host))) as connection:
@@ -125,6 +125,7 @@ def shop(names_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
             shop.gate, shop.load = gate, load
             yield shop
     lab.faults.clear()
+    lab.clear(before)
 
 
 @pytest.fixture
@@ -262,10 +263,12 @@ def test_a_switchover_that_failed_is_told_with_its_reasons(quiet: Busy, run_modu
 @pytest.fixture
 def mysql(names_lab: Lab) -> Iterator[Shop]:
     """An RDS for MySQL and its deployment."""
+    before = names_lab.clusters()
     shop = Shop(names_lab, names_lab.seed_rds_mysql("switch-my"), "switch-my")
     shop.create()
     yield shop
     names_lab.faults.clear()
+    names_lab.clear(before)
 
 
 def test_a_run_that_was_killed_is_gone_on_with(mysql: Shop, run_module: RunModule, names_runner: Runner) -> None:

@@ -68,8 +68,11 @@ class Scene:
     def delete(self, identifier: str) -> None:
         """Delete a deployment with its green, and wait."""
         self.rds.delete_blue_green_deployment(BlueGreenDeploymentIdentifier=identifier, DeleteTarget=True)
+        filters = [{"Name": "blue-green-deployment-identifier", "Values": [identifier]}]
         wait_until(
-            lambda: not self.rds.describe_blue_green_deployments()["BlueGreenDeployments"], 30, "it to be deleted"
+            lambda: not self.rds.describe_blue_green_deployments(Filters=filters)["BlueGreenDeployments"],
+            30,
+            "it to be deleted",
         )
 
 
@@ -93,11 +96,6 @@ def scene(names_lab: Lab, run_module: RunModule) -> Iterator[Scene]:
     scene.run("again", diff=True, **scene.prepared)
     yield scene
     names_lab.faults.clear()
-    for deployment in scene.rds.describe_blue_green_deployments()["BlueGreenDeployments"]:
-        scene.rds.delete_blue_green_deployment(
-            BlueGreenDeploymentIdentifier=deployment["BlueGreenDeploymentIdentifier"]
-        )
-    wait_until(lambda: not scene.rds.describe_blue_green_deployments()["BlueGreenDeployments"], 30, "them to go")
     names_lab.clear(before)
 
 
@@ -150,7 +148,8 @@ def test_a_deployment_whose_answer_was_lost_is_not_made_twice(scene: Scene) -> N
     made = scene.results["made"]
     assert made["deployment"]["status"] == "AVAILABLE"
     found = scene.rds.describe_blue_green_deployments()["BlueGreenDeployments"]
-    assert [one["BlueGreenDeploymentName"] for one in found] == [DEPLOYMENT]
+    ours = [one for one in found if one["Source"] == made["deployment"]["source"]]
+    assert [one["BlueGreenDeploymentName"] for one in ours] == [DEPLOYMENT]
 
 
 def test_the_tasks_are_shown_as_they_went(scene: Scene) -> None:
