@@ -139,12 +139,14 @@ class TestUpgrade:
     def test_custom_groups_must_be_named_also_where_the_family_stays(self, aws: Aws) -> None:
         group(aws, "old", "neptune1", neptune_streams="1")
         aws.create_graph(version="1.0.5.1", DBClusterParameterGroupName="old")
+        # A cluster of its own for the next hop: one that comes from 1.0 is busy once more after the first.
+        aws.create_graph("newer", version="1.1.1.0", DBClusterParameterGroupName="old")
         change = {"DBClusterIdentifier": "graph", "ApplyImmediately": True, "AllowMajorVersionUpgrade": True}
         to_11, to_12 = {**change, "EngineVersion": "1.1.1.0"}, {**change, "EngineVersion": "1.2.1.0"}
         assert "is custom" in refused("InvalidParameterCombination", aws.rds.modify_db_cluster, **to_11)
         assert "Cannot upgrade" in refused("InvalidParameterCombination", aws.rds.modify_db_cluster, **to_12)
         upgrade(aws, "1.1.1.0", AllowMajorVersionUpgrade=True, DBClusterParameterGroupName="old")
-        wrong = {**to_12, "DBClusterParameterGroupName": "old"}
+        wrong = {**to_12, "DBClusterIdentifier": "newer", "DBClusterParameterGroupName": "old"}
         assert "neptune1.2" in refused("InvalidParameterCombination", aws.rds.modify_db_cluster, **wrong)
 
     def test_after_an_upgrade_from_1_0_the_cluster_is_upgrading_once_more(self, aws: Aws) -> None:
