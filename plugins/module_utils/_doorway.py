@@ -54,6 +54,40 @@ def wait_options(timeout: int, delay: float = 10.0) -> dict[str, Any]:
     }
 
 
+def replication_options(*more_states: str, timeout: int = 600) -> dict[str, Any]:
+    """What the replication modules have in common, ``more_states`` beside those that each of them has."""
+    states = ["prepared", "positioned", "running", "stopped", "absent", *more_states]
+    return {
+        **deployment_options(),
+        "state": {"type": "str", "choices": states, "default": "running"},
+        "blue": connection_options(),
+        "green": connection_options(),
+        "position": {"type": "str"},
+        "max_lag": {"type": "float"},
+        **wait_options(timeout, 1.0),
+    }
+
+
+def engine_specific_options() -> dict[str, Any]:
+    """What tells a module that serves every engine where the replication of one of them is."""
+    return {
+        "databases": {"type": "list", "elements": "str"},
+        "graph_type": {"type": "str", "choices": ["propertygraph", "rdf"]},
+        "checkpoint_table": {"type": "str"},
+    }
+
+
+def login_options() -> dict[str, Any]:
+    """Who logs in, and where to; ``password`` and ``secret_arn`` exclude each other."""
+    return {
+        "user": {"type": "str"},
+        "password": {"type": "str", "no_log": True},
+        "secret_arn": {"type": "str", "no_log": False},
+        "iam_auth": {"type": "bool", "default": False},
+        "database": {"type": "str"},
+    }
+
+
 def expected_differences_option() -> dict[str, Any]:
     """What was changed on green on purpose, the same everywhere; read it with ``ExpectedDifferences.of``."""
     return {
@@ -74,11 +108,7 @@ def connection_options(**overrides: Any) -> dict[str, Any]:
         "options": {
             "host": {"type": "str", "required": True},
             "port": {"type": "int"},
-            "user": {"type": "str"},
-            "password": {"type": "str", "no_log": True},
-            "secret_arn": {"type": "str", "no_log": False},
-            "iam_auth": {"type": "bool", "default": False},
-            "database": {"type": "str"},
+            **login_options(),
             "ssl_mode": {
                 "type": "str",
                 "choices": ["disable", "require", "verify-ca", "verify-full"],
@@ -123,6 +153,19 @@ def _endpoint(module: AnsibleAWSModule, side: str, default_port: int, default_da
         ca_cert=options["ca_cert"],
         connect_timeout=options["connect_timeout"],
     )
+
+
+def replicated(
+    module: AnsibleAWSModule, result: dict[str, Any], blue: Endpoint | None, green: Endpoint | None
+) -> dict[str, Any]:
+    """What a replication module returns: ``result``, where the given sides answer, and in diff mode its ``before`` and ``after``."""
+    before, after = result.pop("before"), result.pop("after")
+    sides = {"blue": blue, "green": green}
+    return {
+        **result,
+        **{side: {"host": at.host, "port": at.port} if at else None for side, at in sides.items()},
+        **({"diff": {"before": before, "after": after}} if module._diff else {}),
+    }
 
 
 def login_at(module: AnsibleAWSModule, server: Endpoint, options: Mapping[str, Any]) -> Endpoint:

@@ -33,26 +33,10 @@ options:
         V(aurora_postgresql).
     type: str
     choices: [aurora_postgresql, aurora_mysql, neptune]
-  databases:
-    description:
-      - The databases that the deployment replicates.
-      - Defaults to every database that accepts connections except templates, C(rdsadmin) and the control database.
-      - For V(engine=aurora_postgresql). Aurora MySQL replicates all of them.
-    type: list
-    elements: str
-  graph_type:
-    description: What of the graph is replicated, for V(engine=neptune). Defaults to what is on record.
-    type: str
-    choices: [propertygraph, rdf]
-  checkpoint_table:
-    description:
-      - The table in DynamoDB with the checkpoints and the control record, for V(engine=neptune), as in
-        M(bluegreen.aws.neptune_streams_replication).
-      - Defaults to the one that the deployment has made.
-    type: str
 extends_documentation_fragment:
   - bluegreen.aws.deployment
   - bluegreen.aws.deployment.connections
+  - bluegreen.aws.deployment.engine_specific
   - bluegreen.aws.deployment.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -261,6 +245,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import N
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     connection_options,
     deployment_options,
+    engine_specific_options,
     mysql_endpoint,
     neptune_client,
     postgresql_endpoint,
@@ -333,9 +318,7 @@ def main() -> None:
             "blue": connection_options(),
             "green": connection_options(),
             "engine": {"type": "str", "choices": ["aurora_postgresql", "aurora_mysql", "neptune"]},
-            "graph_type": {"type": "str", "choices": ["propertygraph", "rdf"]},
-            "checkpoint_table": {"type": "str"},
-            "databases": {"type": "list", "elements": "str"},
+            **engine_specific_options(),
         },
         required_by={"green": ["blue"]},
         supports_check_mode=True,

@@ -40,51 +40,11 @@ options:
   target:
     description:
       - The connection of an application, through the endpoint that it uses. It needs no rights but those on the table.
+      - The name in O(target.host) is looked up anew for each connection, which may take O(attempt_timeout_ms).
+      - With O(target.iam_auth) the token is made once, and new connections need one that is younger than 15 minutes.
       - On MySQL V(state=running) refuses a user with C(CONNECTION_ADMIN) or C(SUPER), such as the master user, who writes to a side
         that only reads, also to old production after a switchover.
       - Required for V(state=prepared), V(state=running) and V(state=absent).
-    type: dict
-    suboptions:
-      host:
-        description: The name that the application connects to. It is looked up anew for each connection.
-        type: str
-        required: true
-      port:
-        description: The port. Defaults to the engine's standard port.
-        type: int
-      user:
-        description: The user to log in as.
-        type: str
-      password:
-        description: The user's password.
-        type: str
-      secret_arn:
-        description:
-          - The Secrets Manager secret that holds the login as JSON with C(username) and C(password), as RDS writes it.
-          - Mutually exclusive with O(target.password).
-        type: str
-      iam_auth:
-        description: Log in with an IAM token instead of a password. It is made once, and new connections need one that is younger
-          than 15 minutes.
-        type: bool
-        default: false
-      database:
-        description: The database, on PostgreSQL. Defaults to C(postgres).
-        type: str
-      ssl_mode:
-        description:
-          - How much of the server's identity is checked.
-          - Without O(target.ca_cert) the C(verify) modes trust the certificate authorities of the host that runs the module.
-        type: str
-        choices: [disable, require, verify-ca, verify-full]
-        default: verify-full
-      ca_cert:
-        description: A file with the certificate authorities to trust, on the host that runs the module.
-        type: path
-      connect_timeout:
-        description: Seconds to wait for a connection, at most O(attempt_timeout_ms).
-        type: int
-        default: 10
   path:
     description:
       - The file to append to on the host that runs the module, one JSON line for each attempt, readable by its owner alone. Its
@@ -156,6 +116,7 @@ options:
     default: false
 extends_documentation_fragment:
   - bluegreen.aws.deployment
+  - bluegreen.aws.deployment.target_connection
   - bluegreen.aws.deployment.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules

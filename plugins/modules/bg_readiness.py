@@ -68,13 +68,6 @@ options:
         blue's. Each side's have to let the other side in.
     type: list
     elements: str
-  databases:
-    description:
-      - The databases to replicate.
-      - Defaults to every database that accepts connections except templates, C(rdsadmin) and the control database.
-      - For V(engine=aurora_postgresql). Aurora MySQL replicates all of them.
-    type: list
-    elements: str
   replica_identity:
     description:
       - What M(bluegreen.aws.pg_logical_subscription) will be told to do about tables without a replica identity. Those that it
@@ -83,15 +76,8 @@ options:
     choices: [refuse, full, index]
     default: refuse
   graph_type:
-    description: Which graph is replicated. For V(engine=neptune).
-    type: str
-    choices: [propertygraph, rdf]
+    description: Which graph is replicated, for O(engine=neptune).
     default: propertygraph
-  checkpoint_table:
-    description:
-      - The DynamoDB table of checkpoints, as O(bluegreen.aws.neptune_streams_replication#module:checkpoint_table). For
-        V(engine=neptune).
-    type: str
   green_db_cluster_parameter_group_name:
     description:
       - Green's own DB cluster parameter group, with which M(bluegreen.aws.bg_switchover) will be told to lift C(read_only) before
@@ -100,6 +86,7 @@ options:
 extends_documentation_fragment:
   - bluegreen.aws.deployment
   - bluegreen.aws.deployment.connections
+  - bluegreen.aws.deployment.engine_specific
   - bluegreen.aws.deployment.expected_differences
   - bluegreen.aws.deployment.attributes
   - amazon.aws.common.modules
@@ -248,6 +235,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import N
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     connection_options,
     deployment_options,
+    engine_specific_options,
     expected_differences_option,
     mysql_endpoint,
     neptune_client,
@@ -417,11 +405,10 @@ def main() -> None:
             "allow_major_version_upgrade": {"type": "bool", "default": False},
             "instances": {"type": "raw", "default": "mirror"},
             "vpc_security_group_ids": {"type": "list", "elements": "str"},
-            "databases": {"type": "list", "elements": "str"},
+            **engine_specific_options(),
             "replica_identity": {"type": "str", "choices": ["refuse", "full", "index"], "default": "refuse"},
             "expected_differences": expected_differences_option(),
             "graph_type": {"type": "str", "choices": ["propertygraph", "rdf"], "default": "propertygraph"},
-            "checkpoint_table": {"type": "str"},
             "green_db_cluster_parameter_group_name": {"type": "str"},
         },
         required_if=[["engine", engine, ["blue"]] for engine in _ENGINES if engine != "managed"],

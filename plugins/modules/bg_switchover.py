@@ -44,12 +44,6 @@ options:
         servers' own phases and flags during it. Without them only the service is asked.
   green:
     description: The connection to green, the copy that will serve production next. The same sub-options as O(blue).
-  databases:
-    description:
-      - The databases that the deployment replicates, of O(engine=aurora_postgresql). That of MySQL replicates all of them.
-      - Defaults to every database that accepts connections except templates, C(rdsadmin) and the control database.
-    type: list
-    elements: str
   max_lag:
     description:
       - Seconds that a write may take from one side to the other for the switchover to begin.
@@ -126,16 +120,6 @@ options:
     description: How many values to leave out with O(sequences=margin).
     type: int
     default: 10000
-  checkpoint_table:
-    description:
-      - The table in DynamoDB with the checkpoints and the control record, for O(engine=neptune), as in
-        M(bluegreen.aws.neptune_streams_replication).
-      - Defaults to the one that the deployment has made.
-    type: str
-  graph_type:
-    description: What of the graph is replicated, for O(engine=neptune). Defaults to what is on record.
-    type: str
-    choices: [propertygraph, rdf]
   writes_stopped:
     description:
       - For O(engine=neptune), which cannot be made read-only. Says that every application has stopped writing, where no gate of
@@ -151,6 +135,7 @@ options:
 extends_documentation_fragment:
   - bluegreen.aws.deployment
   - bluegreen.aws.deployment.connections
+  - bluegreen.aws.deployment.engine_specific
   - bluegreen.aws.deployment.expected_differences
   - bluegreen.aws.gates
   - bluegreen.aws.deployment.attributes
@@ -458,12 +443,12 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.green_parameters import GreenParameters
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.published_poller import running_poller
-from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     connection_options,
     deployment_options,
+    engine_specific_options,
     expected_differences_option,
     mysql_endpoint,
     neptune_endpoint,
@@ -479,21 +464,11 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.engines 
     ENGINES,
     REPLICATION_SSL_MODES,
     NeptuneTools,
-    fence,
     pair,
-    problems,
-    sequences,
 )
-from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates import Gates, Target
-from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates.options import build, gates_option
-from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.run import Limits, Move
+from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates.options import gates_option
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.side import Side
-from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.timeline import Timeline
-
-
-def _gates(module: AnsibleAWSModule, blue: Side, green: Side) -> Gates:
-    targets = {side.name: Target(side.endpoint.host, side.endpoint.port) for side in (blue, green)}
-    return build(module.params["gates"], targets, window_api(module), cuts=module.params["engine"] == "neptune")
+from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.switchover import switch
 
 
 def _sides(module: AnsibleAWSModule, names: Names) -> tuple[Side, Side]:
@@ -528,64 +503,7 @@ def _switch(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[st
     if module.params["engine"] == MANAGED:
         return _managed(module, journal)
     blue, green = _sides(module, names)
-    gates = _gates(module, blue, green)
-    timeline = Timeline()
-    source, target = (blue, green) if module.params["state"] == "switched_over" else (green, blue)
-    limits = Limits(*(module.params[name] for name in ("max_lag", "timeout", "gate_timeout", "wait_timeout")))
-    move = Move(source, target, gates, limits, journal, timeline, reverse=module.params["reverse_replication"])
-    try:
-        source.connect()
-        target.connect()
-        before = _state(blue, green, gates)
-        if journal.check_mode:
-            planned = move.plan(move.observe())
-            for action in planned:
-                journal.act(action, lambda: None)
-        else:
-            move.run()
-        after = _state(blue, green, gates)
-    except BlueGreenError as error:
-        raise BlueGreenError(
-            error.message,
-            **{"outcome": "refused", **error.details, "window_ms": timeline.window_ms, "timeline": timeline.as_list()},
-        ) from None
-    finally:
-        for closable in (gates, blue, green):
-            closable.close()
-    result = {
-        "outcome": module.params["state"],
-        "window_ms": timeline.window_ms,
-        "timeline": timeline.as_list(),
-        "sequences": sequences(target),
-        "fence": fence(module.params["engine"], module.params),
-        **after,
-        **({"diff": {"before": before, "after": after}} if module._diff else {}),
-    }
-    if found := problems(blue, green):
-        raise BlueGreenError(f"{target.name} serves, but {' '.join(found)}", **result)
-    return result
-
-
-def _state(blue: Side, green: Side, gates: Gates) -> dict[str, Any]:
-    facts = {"blue": blue.facts(green), "green": green.facts(blue)}
-    serving = [name for name, found in facts.items() if found.open]
-    direction = {"green": "forward", "blue": "reverse"}
-    running = [direction[name] for name, found in facts.items() if found.inbound == "running" and not found.open]
-    sides = {
-        side.name: {
-            "host": side.endpoint.host,
-            "open": facts[side.name].open,
-            "inbound": facts[side.name].inbound,
-            "opened_at": facts[side.name].opened_at,
-        }
-        for side in (blue, green)
-    }
-    return {
-        **sides,
-        "gates": gates.positions(),
-        "serving": serving[0] if len(serving) == 1 else "unknown",
-        "replication": {"running": bool(running), "direction": running[0] if running else None},
-    }
+    return switch(module.params, blue, green, window_api(module), journal, diff=module._diff)
 
 
 def main() -> None:
@@ -596,7 +514,7 @@ def main() -> None:
             "engine": {"type": "str", "choices": [*ENGINES, MANAGED], "required": True},
             "blue": connection_options(),
             "green": connection_options(),
-            "databases": {"type": "list", "elements": "str"},
+            **engine_specific_options(),
             "gates": gates_option(),
             "max_lag": {"type": "float", "default": 5},
             "switchover_timeout": {"type": "int"},
@@ -614,8 +532,6 @@ def main() -> None:
             "green_db_cluster_parameter_group_name": {"type": "str"},
             "sequences": {"type": "str", "choices": ["exact", "margin"], "default": "exact"},
             "sequence_margin": {"type": "int", "default": 10000},
-            "checkpoint_table": {"type": "str"},
-            "graph_type": {"type": "str", "choices": ["propertygraph", "rdf"]},
             "writes_stopped": {"type": "bool"},
             "quiet_interval": {"type": "float"},
             "expected_differences": expected_differences_option(),

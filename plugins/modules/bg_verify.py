@@ -57,8 +57,6 @@ options:
       - Defaults to every database that accepts connections except templates, C(rdsadmin) and the control database, on MySQL to
         every schema of either side except C(mysql), C(sys), C(performance_schema), C(information_schema), C(tmp), C(innodb) and
         C(bluegreen).
-    type: list
-    elements: str
   exclude:
     description:
       - Tables to leave out, as C(schema.table) or C(database.schema.table) with shell wildcards, on MySQL as C(schema.table), with
@@ -111,18 +109,12 @@ options:
       - Reading everything takes a scan of the graph for each 1000 elements, so a large graph is better sampled.
     type: int
     default: 0
-  checkpoint_table:
-    description:
-      - The table in DynamoDB with the checkpoints, for O(engine=neptune), as in M(bluegreen.aws.neptune_streams_replication).
-      - Defaults to the one that the deployment has made.
-    type: str
   graph_type:
     description: What of the graph is compared, for O(engine=neptune). Defaults to what is replicated.
-    type: str
-    choices: [propertygraph, rdf]
 extends_documentation_fragment:
   - bluegreen.aws.deployment
   - bluegreen.aws.deployment.connections
+  - bluegreen.aws.deployment.engine_specific
   - bluegreen.aws.deployment.expected_differences
   - bluegreen.aws.deployment.attributes
   - amazon.aws.common.modules
@@ -348,6 +340,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.verification i
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     connection_options,
     deployment_options,
+    engine_specific_options,
     expected_differences_option,
     mysql_endpoint,
     neptune_client,
@@ -446,7 +439,6 @@ def main() -> None:
             "blue": connection_options(required=True),
             "green": connection_options(required=True),
             "method": {"type": "str", "choices": ["live", "cut"], "default": "live"},
-            "databases": {"type": "list", "elements": "str"},
             "exclude": {"type": "list", "elements": "str", "default": []},
             "expected_differences": expected_differences_option(),
             "parallel": {"type": "int", "default": 2},
@@ -456,8 +448,7 @@ def main() -> None:
             "timeout": {"type": "float", "default": 0},
             "resume_max_age": {"type": "int", "default": 0},
             "sample": {"type": "int", "default": 0},
-            "checkpoint_table": {"type": "str"},
-            "graph_type": {"type": "str", "choices": ["propertygraph", "rdf"]},
+            **engine_specific_options(),
         },
         supports_check_mode=False,
     )

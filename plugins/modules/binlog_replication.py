@@ -106,21 +106,9 @@ options:
     type: list
     elements: str
     default: []
-  max_lag:
-    description:
-      - Seconds that a write on blue may take to be visible on green for V(state=running) to be reached.
-      - Without it any lag that could be measured will do.
-    type: float
-  wait:
-    description: Whether O(state=running) waits until green replicates and the lag is below O(max_lag).
-  wait_timeout:
-    description: Seconds to wait for O(state=running).
-    type: int
-    default: 600
-  wait_delay:
-    default: 1.0
 extends_documentation_fragment:
   - bluegreen.aws.deployment
+  - bluegreen.aws.deployment.replication
   - bluegreen.aws.deployment.wait
   - bluegreen.aws.deployment.connections
   - bluegreen.aws.deployment.attributes
@@ -138,9 +126,6 @@ attributes:
     details: The marker row that measures the lag does not count as a change.
 seealso:
   - module: bluegreen.aws.binlog_canary
-  - module: bluegreen.aws.bg_readiness
-  - module: bluegreen.aws.bg_verify
-  - module: bluegreen.aws.bg_switchover
 author:
   - bluegreen.aws contributors (@bluegreen-aws)
 """
@@ -270,16 +255,14 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.clone_events import reported_position
-from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
-    connection_options,
-    deployment_options,
     mysql_endpoint,
+    replicated,
+    replication_options,
     run,
-    wait_options,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.deployment import Request, reach
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.place import Reported
@@ -320,41 +303,20 @@ def _replicate(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict
         told = reported_position(Api(module.client("rds")), cluster)
         return Reported(told.position, told.engine_version, told.enhanced_binlog)
 
-    result = reach(request, blue, green, names, journal, reported)
-    before, after = result.pop("before"), result.pop("after")
-    return {
-        **result,
-        "blue": _side(blue),
-        "green": _side(green),
-        **({"diff": {"before": before, "after": after}} if module._diff else {}),
-    }
-
-
-def _side(endpoint: Endpoint | None) -> dict[str, Any] | None:
-    return {"host": endpoint.host, "port": endpoint.port} if endpoint else None
+    return replicated(module, reach(request, blue, green, names, journal, reported), blue, green)
 
 
 def main() -> None:
     module = AnsibleAWSModule(
         argument_spec={
-            **deployment_options(),
-            "state": {
-                "type": "str",
-                "choices": ["prepared", "positioned", "running", "stopped", "absent"],
-                "default": "running",
-            },
-            "blue": connection_options(),
-            "green": connection_options(),
+            **replication_options(),
             "db_cluster_identifier": {"type": "str"},
-            "position": {"type": "str"},
             "gtid": {"type": "str", "choices": ["auto", "required", "off"], "default": "auto"},
             "binlog_retention_hours": {"type": "int", "default": 72},
             "replication_user": {"type": "str"},
             "replication_password": {"type": "str", "no_log": True},
             "replication_ssl_mode": {"type": "str", "choices": ["require", "disable"], "default": "require"},
             "unlocked_accounts": {"type": "list", "elements": "str", "default": []},
-            "max_lag": {"type": "float"},
-            **wait_options(600, 1.0),
         },
         supports_check_mode=True,
     )

@@ -138,7 +138,6 @@ options:
     description:
       - Seconds that green may be behind for V(state=running) to be reached, by the age of the first record that is not applied.
       - Without it everything that blue had written when the module began must be applied.
-    type: float
   force:
     description: Let V(state=absent) remove the replication from green to blue while green serves.
     type: bool
@@ -153,12 +152,10 @@ options:
       - With V(runner=foreground) nothing is applied without it.
   wait_timeout:
     description: Seconds to wait. What was applied by then stays, and the next run goes on.
-    type: int
     default: 3600
-  wait_delay:
-    default: 1.0
 extends_documentation_fragment:
   - bluegreen.aws.deployment
+  - bluegreen.aws.deployment.replication
   - bluegreen.aws.deployment.wait
   - bluegreen.aws.deployment.connections
   - bluegreen.aws.deployment.attributes
@@ -175,9 +172,6 @@ attributes:
     details: A run that finds new records on blue applies them, and has changed green then.
 seealso:
   - module: bluegreen.aws.aurora_clone
-  - module: bluegreen.aws.bg_readiness
-  - module: bluegreen.aws.bg_verify
-  - module: bluegreen.aws.bg_switchover
 author:
   - bluegreen.aws contributors (@bluegreen-aws)
 """
@@ -339,13 +333,11 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
-    connection_options,
-    deployment_options,
     neptune_client,
+    replicated,
+    replication_options,
     run,
-    wait_options,
 )
-from ansible_collections.bluegreen.aws.plugins.module_utils._neptune.connection import Client
 from ansible_collections.bluegreen.aws.plugins.module_utils._neptune.deployment import Request, Tools, reach
 from ansible_collections.bluegreen.aws.plugins.module_utils._neptune.lease import Lease
 from ansible_collections.bluegreen.aws.plugins.module_utils._neptune.replicate import Follow, Runner
@@ -423,14 +415,8 @@ def _replicate(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict
         say(action, always=True)
     if log.problem:
         module.warn(log.problem)
-    before, after = result.pop("before"), result.pop("after")
-    return {
-        **result,
-        "runner": params["runner"],
-        "blue": _side(blue),
-        "green": _side(green),
-        **({"diff": {"before": before, "after": after}} if module._diff else {}),
-    }
+    endpoints = (side.endpoint if side else None for side in (blue, green))
+    return replicated(module, {**result, "runner": params["runner"]}, *endpoints)
 
 
 def _runner(module: AnsibleAWSModule, names: Names, table: str) -> Runner | None:
@@ -466,25 +452,13 @@ def _runner(module: AnsibleAWSModule, names: Names, table: str) -> Runner | None
     return PublishedRunner(client, stack, names, place, settings, template_url=params["replication_template_url"])
 
 
-def _side(client: Client | None) -> dict[str, Any] | None:
-    return {"host": client.endpoint.host, "port": client.endpoint.port} if client else None
-
-
 def main() -> None:
     module = AnsibleAWSModule(
         argument_spec={
-            **deployment_options(),
-            "state": {
-                "type": "str",
-                "choices": ["prepared", "positioned", "running", "stopped", "absent"],
-                "default": "running",
-            },
+            **replication_options(timeout=3600),
             "graph_type": {"type": "str", "choices": ["propertygraph", "rdf"], "default": "propertygraph"},
-            "blue": connection_options(),
-            "green": connection_options(),
             "source_db_cluster_identifier": {"type": "str"},
             "db_cluster_identifier": {"type": "str"},
-            "position": {"type": "str"},
             "runner": {"type": "str", "choices": ["foreground", "lambda", "cloudformation"], "default": "foreground"},
             "checkpoint_table": {"type": "str"},
             "function_s3_bucket": {"type": "str"},
@@ -496,10 +470,8 @@ def main() -> None:
             "page_size": {"type": "int", "default": 10_000},
             "blank_nodes": {"type": "str", "choices": ["stop", "allow"], "default": "stop"},
             "lease_ttl": {"type": "int", "default": 60},
-            "max_lag": {"type": "float"},
             "force": {"type": "bool", "default": False},
             "tags": {"type": "dict", "default": {}},
-            **wait_options(3600, 1.0),
         },
         required_if=[
             ["state", "prepared", ["source_db_cluster_identifier"]],

@@ -63,11 +63,6 @@ options:
     type: str
     choices: [disable, require, verify-ca, verify-full]
     default: require
-  max_lag:
-    description:
-      - Seconds that a write on blue may take to be visible on green for V(state=running) to be reached.
-      - Without it any lag that could be measured will do.
-    type: float
   slot_timeout:
     description:
       - Seconds to wait for each slot of O(state=prepared). The server makes a slot when every transaction that has written
@@ -103,16 +98,9 @@ options:
     type: str
     choices: [refuse, apply]
     default: refuse
-  wait:
-    description: Whether O(state=running) waits until every database replicates and the lag is below O(max_lag).
-  wait_timeout:
-    description: Seconds to wait for O(state=running).
-    type: int
-    default: 600
-  wait_delay:
-    default: 1.0
 extends_documentation_fragment:
   - bluegreen.aws.deployment
+  - bluegreen.aws.deployment.replication
   - bluegreen.aws.deployment.wait
   - bluegreen.aws.deployment.connections
   - bluegreen.aws.deployment.expected_differences
@@ -129,10 +117,6 @@ attributes:
   idempotent:
     support: full
     details: The marker rows that measure the lag do not count as a change.
-seealso:
-  - module: bluegreen.aws.bg_readiness
-  - module: bluegreen.aws.bg_verify
-  - module: bluegreen.aws.bg_switchover
 author:
   - bluegreen.aws contributors (@bluegreen-aws)
 """
@@ -273,16 +257,14 @@ from typing import Any
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
-from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
-    connection_options,
-    deployment_options,
     expected_differences_option,
     postgresql_endpoint,
+    replicated,
+    replication_options,
     run,
-    wait_options,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.deployment import Request, reach
 
@@ -306,44 +288,23 @@ def _request(params: dict[str, Any]) -> Request:
 
 def _replicate(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[str, Any]:
     blue, green = (postgresql_endpoint(module, side) if module.params[side] else None for side in ("blue", "green"))
-    result = reach(_request(module.params), blue, green, names, journal)
-    before, after = result.pop("before"), result.pop("after")
-    return {
-        **result,
-        "blue": _side(blue),
-        "green": _side(green),
-        **({"diff": {"before": before, "after": after}} if module._diff else {}),
-    }
-
-
-def _side(endpoint: Endpoint | None) -> dict[str, Any] | None:
-    return {"host": endpoint.host, "port": endpoint.port} if endpoint else None
+    return replicated(module, reach(_request(module.params), blue, green, names, journal), blue, green)
 
 
 def main() -> None:
     module = AnsibleAWSModule(
         argument_spec={
-            **deployment_options(),
-            "state": {
-                "type": "str",
-                "choices": ["prepared", "positioned", "running", "stopped", "absent", "detached"],
-                "default": "running",
-            },
-            "blue": connection_options(),
-            "green": connection_options(),
+            **replication_options("detached"),
             "databases": {"type": "list", "elements": "str"},
-            "position": {"type": "str"},
             "replication_ssl_mode": {
                 "type": "str",
                 "choices": ["disable", "require", "verify-ca", "verify-full"],
                 "default": "require",
             },
-            "max_lag": {"type": "float"},
             "slot_timeout": {"type": "int", "default": 60},
             "replica_identity": {"type": "str", "choices": ["refuse", "full", "index"], "default": "refuse"},
             "drift": {"type": "str", "choices": ["refuse", "apply"], "default": "refuse"},
             "expected_differences": expected_differences_option(),
-            **wait_options(600, 1.0),
         },
         supports_check_mode=True,
     )
