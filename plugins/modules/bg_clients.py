@@ -289,6 +289,8 @@ def _admins(module: AnsibleAWSModule, places: Places, dialect: str) -> tuple[End
 def _users(module: AnsibleAWSModule, admins: tuple[Endpoint, ...]) -> list[User]:
     made = []
     for options in module.params["users"]:
+        if not options["user"].strip():
+            raise BlueGreenError("Every entry of users needs the name of a user, but one is empty: correct it.")
         logins = tuple(login_at(module, admin, options) for admin in admins)
         made.append(User(options["user"], options["host"], logins))
     return made

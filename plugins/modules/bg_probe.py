@@ -266,6 +266,8 @@ deployment_id:
 """
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -289,6 +291,8 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.probe import 
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import connection as postgresql
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.probe import PostgreSQLCanaries
 
+_RUN = re.compile(r"[^\x00-\x1f\x7f]{1,55}")
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,63}")
 _POSITIVE = ("duration", "interval_ms", "attempt_timeout_ms")
 
 
@@ -320,12 +324,25 @@ def _plan(params: dict[str, Any], names: Names) -> Plan:
     )
 
 
+def check_options(params: Mapping[str, Any]) -> None:
+    """Raise :class:`BlueGreenError` for options with which a probe would watch nothing, or find fault with nothing."""
+    if bad := [name for name in _POSITIVE if not 0 < params[name] < math.inf]:
+        raise BlueGreenError(f"{' and '.join(bad)} must be a number above 0: correct it.")
+    if params["max_gap_ms"] is not None and not 0 <= params["max_gap_ms"] < math.inf:
+        raise BlueGreenError(f"max_gap_ms must be 0 or more, but is {params['max_gap_ms']:g}: correct it.")
+    if not _RUN.fullmatch(params["run_id"] or params["deployment_id"]):
+        raise BlueGreenError("run_id may have 55 characters at most, and none that cannot be seen: choose another one.")
+    if not params["connections"]:
+        raise BlueGreenError("connections must name what to probe with, new or kept or both, but is empty: correct it.")
+    if bad := [name for name in ("schema", "table") if not _NAME.fullmatch(params[name])]:
+        raise BlueGreenError(
+            f"{' and '.join(bad)} must be a name of 63 characters at most, and none that cannot be seen: correct it."
+        )
+
+
 def _probe(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[str, Any]:
     params = module.params
-    if bad := [name for name in _POSITIVE if params[name] <= 0]:
-        raise BlueGreenError(f"{' and '.join(bad)} must be more than 0: correct it.")
-    if len(params["run_id"] or "") > 55:
-        raise BlueGreenError("run_id may have 55 characters at most: choose a shorter one.")
+    check_options(params)
     filed = params["state"] in ("running", "stopped", "reported")
     table = Table(f"{params['schema']}.{params['table']}", params["users"], params["create_table"], params["cleanup"])
     plan = _plan(params, names) if filed else None

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from .._core.errors import BlueGreenError
 from .api import Api
-from .clusters import read_cluster
 from .global_clusters import globals_of
-from .managed import Deployment, Place, endpoints, find, of_source, place
+from .managed import Deployment, Place, endpoints, find, identifier_of, of_source
+from .managed_present import resolve
 
 
 @dataclass(frozen=True)
@@ -40,23 +40,18 @@ class Places:
 def look(api: Api, deployment_id: str, source: str | None) -> Places:
     """The places of a deployment, or blue alone as long as there is none.
 
-    ``source``: ARN or identifier of blue. Raises :class:`BlueGreenError` when it is given and not there.
+    ``source``: ARN or identifier of blue. Raises :class:`BlueGreenError` when it is given and not there, and when the deployment is
+    one of another database.
     """
-    blue = _source(api, source) if source else None
-    if source and blue is None:
-        raise BlueGreenError(
-            f"The DB cluster or DB instance {source} should be blue, but there is none of this name: correct source or the region."
-        )
+    blue = resolve(api, source) if source else None
     deployment = find(api, deployment_id) or (of_source(api, blue.arn) if blue else None)
+    if blue and deployment and blue.arn not in (deployment.source, deployment.target):
+        raise BlueGreenError(
+            f"The deployment {deployment.name} ({deployment.identifier}) should be of {blue.identifier}, but its source is "
+            f"{identifier_of(deployment.source)}: correct source, or choose another deployment_id."
+        )
     found = endpoints(api, deployment) if deployment else {"blue": blue, "green": None}
     blue = found["blue"] or blue
     worlds = globals_of(api, blue.arn) if blue and blue.is_cluster else []
     world = next((one.identifier for one in worlds if one), None)
     return Places(deployment, blue, found["green"], world)
-
-
-def _source(api: Api, source: str) -> Place | None:
-    if source.startswith("arn:"):
-        return place(api, source)
-    cluster = read_cluster(api, source)
-    return place(api, cluster.arn if cluster else source)

@@ -83,9 +83,17 @@ def ensure(api: Api, names: Names, request: Request, journal: Journal, progress:
 
 
 def resolve(api: Api, source: str) -> Place:
-    """The cluster or instance that is meant by an identifier or an ARN; raises :class:`BlueGreenError` without one."""
+    """The cluster or instance that is meant by an identifier or an ARN; raises :class:`BlueGreenError` without one.
+
+    The API is asked by the identifier alone, so that an ARN of another account or Region finds what has the same name here.
+    """
     if source.startswith("arn:"):
         found = managed.place(api, source)
+        if found is not None and found.arn.lower() != source.lower():
+            raise BlueGreenError(
+                f"The source should be {source}, but what has this name in the account and Region of these credentials is {found.arn}: "
+                "correct the ARN, the Region or the credentials."
+            )
     else:
         cluster = read_cluster(api, source)
         found = managed.place(api, cluster.arn) if cluster else _instance(api, source)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -80,13 +81,15 @@ def opened(path: str) -> Iterator[tuple[Log, list[Record]]]:
     Raises :class:`BlueGreenError` when it cannot be written, is no file of a probe, or a probe writes to it now.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        descriptor = os.open(path, flags, _MODE)
     except OSError as error:
         raise BlueGreenError(
             f"The probe's file {path} should be written, but: {error.strerror}; give another path, in a directory that exists."
         ) from None
     log = Log(descriptor)
     try:
+        _require_file(descriptor, path)
         if not _locked(descriptor):
             raise BlueGreenError(
                 f"A probe should write to {path}, but another one does so now: wait for its end, end it with state=stopped, or "
@@ -105,12 +108,13 @@ def opened(path: str) -> Iterator[tuple[Log, list[Record]]]:
 def load(path: str) -> tuple[list[Record], bool]:
     """What is in the file of a probe, and whether one writes to it now; raises :class:`BlueGreenError` without one."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise BlueGreenError(
             f"The file of a probe should be at {path}, but: {error.strerror}; give the path that the probe was started with."
         ) from None
     try:
+        _require_file(descriptor, path, own=False)
         return parse(_content(descriptor), path), not _locked(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
@@ -139,6 +143,16 @@ def parse(text: bytes, path: str) -> list[Record]:
 def stamp(seconds: float) -> str:
     """A time of the day in UTC, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _require_file(descriptor: int, path: str, *, own: bool = True) -> None:
+    """A device such as /dev/null would get the probe's permissions, and a file of somebody else's would be read by him."""
+    found = os.fstat(descriptor)
+    wrong = "" if stat.S_ISREG(found.st_mode) else "it is no regular file"
+    if own and not wrong and found.st_uid != os.geteuid():
+        wrong = f"it belongs to the user with the id {found.st_uid}"
+    if wrong:
+        raise BlueGreenError(f"The probe's file {path} should be a file of its own, but {wrong}: give another path.")
 
 
 def _locked(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ def _stop(path: str, journal: Journal) -> None:
         return
 
     def end() -> None:
-        stop_file(path).touch(mode=0o600)
+        _touch(stop_file(path))
         deadline = Deadline(_END)
         while probe_log.load(path)[1]:
             if deadline.passed:
@@ -138,6 +139,15 @@ def _stop(path: str, journal: Journal) -> None:
     journal.act("end the probe", end)
 
 
+def _touch(file: Path) -> None:
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
+    except OSError as error:
+        raise BlueGreenError(
+            f"The probe should be ended by the file {file}, but it could not be made: {error.strerror}; look who else has a file there."
+        ) from None
+
+
 def _ensure(table: Table, canaries: Canaries, journal: Journal) -> None:
     """Have the table, or say what makes it, and a user who is no other than those of applications."""
     if privilege := canaries.privilege():
@@ -145,6 +155,7 @@ def _ensure(table: Table, canaries: Canaries, journal: Journal) -> None:
             f"The probe should use the database as an application does, but its user has {privilege}, with which it writes to a side "
             "that only reads, also to old production: give the login of an application, and have its table made by state=prepared."
         )
+    _require_own(table, canaries)
     if canaries.exists():
         return
     if not table.create:
@@ -155,7 +166,17 @@ def _ensure(table: Table, canaries: Canaries, journal: Journal) -> None:
     _prepare(table, canaries, journal)
 
 
+def _require_own(table: Table, canaries: Canaries) -> None:
+    """Nothing of somebody else's is written to, or removed, because it has the name."""
+    if columns := canaries.foreign():
+        raise BlueGreenError(
+            f"{table.name} should be the table of the canaries, but it is another one, with the columns {columns}: give another schema "
+            "or table. Nothing was changed."
+        )
+
+
 def _prepare(table: Table, canaries: Canaries, journal: Journal) -> None:
+    _require_own(table, canaries)
     if canaries.exists():
         return
     if why := canaries.obstacle():
@@ -167,6 +188,7 @@ def _prepare(table: Table, canaries: Canaries, journal: Journal) -> None:
 
 
 def _remove(table: Table, canaries: Canaries, journal: Journal) -> None:
+    _require_own(table, canaries)
     if canaries.exists():
         journal.act(f"remove the table {table.name}", canaries.drop)
 

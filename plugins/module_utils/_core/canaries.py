@@ -9,9 +9,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+COLUMNS = ("run", "lane", "number", "at")
+"""Those of the table, and no others."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ class Canaries(Protocol):
     def exists(self) -> bool:
         """Whether the table is there."""
 
+    def foreign(self) -> str:
+        """The columns of what has the table's name, when it is no table of canaries; empty when it is one or is not there."""
+
     def privilege(self) -> str:
         """What lets the user write where applications cannot, empty when nothing does."""
 
@@ -79,3 +85,9 @@ class Canaries(Protocol):
 
     def drop(self) -> None:
         """Remove the table, and its schema when nothing else is in it."""
+
+
+def unlike(columns: Iterable[str]) -> str:
+    """These columns in words when a table with them is none of canaries, empty when it is one, or there is no table. Pure."""
+    found = tuple(columns)
+    return "" if found in ((), COLUMNS) else ", ".join(found[:6]) + (", .." if len(found) > 6 else "")

@@ -19,7 +19,7 @@ try:
 except ImportError:  # refused in connection.require_driver()
     pass
 
-from .._core.canaries import Canary, Seen
+from .._core.canaries import Canary, Seen, unlike
 from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.failures import AttemptFailed
@@ -89,6 +89,17 @@ class MySQLCanaries:
                 (self._schema, self._name),
             )
             return bool(found)
+
+    def foreign(self) -> str:
+        """As :class:`Canaries` says."""
+        with self._connected() as conn:
+            found = rows(
+                conn,
+                "SELECT column_name FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
+                " ORDER BY ordinal_position",
+                (self._schema, self._name),
+            )
+        return unlike(str(row[0]) for row in found)
 
     def privilege(self) -> str:
         """CONNECTION_ADMIN or SUPER, by which read_only does not count (MySQL manual, read_only)."""

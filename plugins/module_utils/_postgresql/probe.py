@@ -21,7 +21,7 @@ try:
 except ImportError:  # refused in connection.require_driver()
     pass
 
-from .._core.canaries import Canary, Seen
+from .._core.canaries import Canary, Seen, unlike
 from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.failures import AttemptFailed
@@ -94,6 +94,16 @@ class PostgreSQLCanaries:
         """As :class:`Canaries` says."""
         with self._connected() as conn:
             return bool(value(conn, "SELECT to_regclass(%s)", (self._table.as_string(conn),)))
+
+    def foreign(self) -> str:
+        """As :class:`Canaries` says."""
+        with self._connected() as conn:
+            found = rows(
+                conn,
+                "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+                (self._table.as_string(conn),),
+            )
+        return unlike(str(row[0]) for row in found)
 
     def privilege(self) -> str:
         """None: who sees through a fence asks for it, and the sessions here do not."""

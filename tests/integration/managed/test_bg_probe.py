@@ -234,3 +234,15 @@ def test_the_table_is_removed(probed: Probed, path: Path) -> None:
             probed.prepare()
         probed.admin("SELECT pg_drop_replication_slot('other')")
     assert probed.prepare()["changed"] and not probed.prepare()["changed"]
+
+
+def test_a_table_of_somebody_else_is_not_taken_for_that_of_the_canaries(probed: Probed, path: Path) -> None:
+    probed.admin("CREATE TABLE bluegreen_probe.orders (id int PRIMARY KEY)")
+    login: dict[str, Any] = {"user": probed.blue.user, "password": probed.blue.password}
+    try:
+        for state in ("absent", "prepared"):
+            with pytest.raises(ModuleFailed, match=r"orders should be the table of the canaries, .* the columns id:"):
+                probed.run(path, state=state, table="orders", **login)
+        assert probed.admin("SELECT COUNT(*) FROM bluegreen_probe.orders") == [(0,)]
+    finally:
+        probed.admin("DROP TABLE bluegreen_probe.orders")

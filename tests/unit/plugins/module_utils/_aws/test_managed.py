@@ -9,11 +9,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from botocore.stub import ANY, Stubber
 
-from ansible_collections.bluegreen.aws.plugins.module_utils._aws import managed
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws import client_places, managed, managed_present
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.ownership import ownership_tags
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from tests.unit.plugins.module_utils._aws.conftest import ARN, Shape, instance_shape, tag_list
 
 BLUE, GREEN = f"{ARN}:cluster:shop", f"{ARN}:cluster:shop-green-abc123"
@@ -166,3 +168,27 @@ def test_the_members_of_an_instance_are_the_replicas_that_the_deployment_names(s
         5432,
         None,
     )
+
+
+@pytest.mark.parametrize("kind", ["cluster", "db"])
+def test_an_arn_of_another_account_or_region_is_not_what_has_its_name_here(
+    stubber: Stubber, api: Api, answer_cluster: Callable[..., None], blue: Callable[..., Any], kind: str
+) -> None:
+    if kind == "cluster":
+        found = blue(readers=0)
+        answer_cluster(dict(found.description), *(dict(one.description) for one in found.instances))
+    else:
+        stubber.add_response("describe_db_instances", {"DBInstances": [instance_shape("shop")]})
+    with pytest.raises(BlueGreenError, match=f"is {ARN}:{kind}:shop: correct the ARN, the Region or the credentials"):
+        managed_present.resolve(api, f"arn:aws:rds:us-east-1:999999999999:{kind}:shop")
+
+
+def test_clients_are_not_looked_at_in_the_deployment_of_another_database(
+    stubber: Stubber, api: Api, answer_cluster: Callable[..., None], blue: Callable[..., Any]
+) -> None:
+    found = blue(readers=0)
+    for _look in range(2):
+        answer_cluster(dict(found.description), *(dict(one.description) for one in found.instances))
+    answer(stubber, shape(Source=f"{ARN}:cluster:orders"), **by("blue-green-deployment-name", "shop-84"))
+    with pytest.raises(BlueGreenError, match="should be of shop, but its source is orders: correct source"):
+        client_places.look(api, "shop-84", "shop")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import time
@@ -23,6 +24,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.canaries impor
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.failures import AttemptFailed, Failure
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
+from ansible_collections.bluegreen.aws.plugins.modules.bg_probe import check_options
 
 TABLE = Table("s.t", (), create=True, cleanup=False)
 
@@ -33,6 +35,7 @@ class Memory:
     def __init__(self) -> None:
         self.rows: list[Canary] = []
         self.there, self.down, self.silent, self.right = False, False, False, ""
+        self.others = ""  # the columns of what has the table's name and is none of ours
 
     def open(self) -> Connection:
         self.ask()
@@ -48,6 +51,9 @@ class Memory:
 
     def privilege(self) -> str:
         return self.right
+
+    def foreign(self) -> str:
+        return self.others
 
     def obstacle(self) -> str:
         return ""
@@ -186,3 +192,67 @@ def test_a_disk_that_is_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "write", write)
     with pytest.raises(BlueGreenError, match=r"could not be written: .*No space left on device"):
         run(memory, path)
+
+
+@pytest.mark.parametrize("state", ["running", "prepared", "absent"])
+def test_a_table_of_somebody_else_is_neither_written_to_nor_removed(tmp_path: Path, state: str) -> None:
+    memory = Memory()
+    memory.there, memory.others = True, "id, customer"
+    with pytest.raises(BlueGreenError, match=r"is another one, with the columns id, customer: .* Nothing was changed"):
+        if state == "running":
+            run(memory, tmp_path / "p")
+        else:
+            reach(Request(state, None, TABLE, None), memory, Journal(False))
+    assert memory.there and not memory.rows
+
+
+def test_only_a_file_is_written_to_and_its_permissions_changed(tmp_path: Path) -> None:
+    before = Path("/dev/null").stat().st_mode
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/null"), tmp_path / "pipe"):
+        for state in ("running", "reported"):
+            with pytest.raises(BlueGreenError, match="should be a file of its own, but it is no regular file"):
+                run(Memory(), path, state=state)
+    assert Path("/dev/null").stat().st_mode == before
+
+
+def test_a_file_of_another_user_is_not_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "p").touch()
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    with pytest.raises(BlueGreenError, match=r"but it belongs to the user with the id \d+: give another path"):
+        run(Memory(), tmp_path / "p")
+
+
+def test_a_probe_is_not_ended_through_a_link_of_somebody_else(tmp_path: Path) -> None:
+    memory, path, elsewhere = Memory(), tmp_path / "p", tmp_path / "elsewhere"
+    going = threading.Thread(target=lambda: run(memory, path, duration=0.6))
+    going.start()
+    while not path.exists():
+        time.sleep(0.01)
+    time.sleep(0.05)
+    path.with_name("p.stop").symlink_to(elsewhere)
+    with pytest.raises(BlueGreenError, match="look who else has a file there"):
+        run(memory, path, state="stopped")
+    going.join()
+    assert not elsewhere.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"duration": math.nan, "interval_ms": 0}, "duration and interval_ms must be a number above 0"),
+        ({"duration": math.inf}, "duration must be a number above 0"),
+        ({"max_gap_ms": math.nan}, "max_gap_ms must be 0 or more, but is nan"),
+        ({"max_gap_ms": -1.0}, "max_gap_ms must be 0 or more, but is -1"),
+        ({"connections": []}, "connections must name what to probe with"),
+        ({"run_id": "a\nb"}, "run_id may have 55 characters at most, and none that cannot be seen"),
+        ({"run_id": "a" * 56}, "run_id may have 55 characters at most"),
+        ({"table": "a\0b", "schema": ""}, "schema and table must be a name"),
+    ],
+)
+def test_options_that_would_watch_nothing_are_refused(options: dict[str, Any], said: str) -> None:
+    usual = {"duration": 1.0, "interval_ms": 1, "attempt_timeout_ms": 1, "max_gap_ms": None, "run_id": None}
+    names = {"deployment_id": "shop", "connections": ["new"], "schema": "s", "table": "t"}
+    check_options({**usual, **names})
+    with pytest.raises(BlueGreenError, match=said):
+        check_options({**usual, **names, **options})
