@@ -364,8 +364,9 @@ def _managed(module: AnsibleAWSModule, names: Names) -> list[Check]:
         if moves:
             green = postgresql_endpoint(module, "green")
             return postgresql_managed.switchover_checks(blue, green, names, params["databases"])
-        logical = place.is_cluster or (version is not None and _major(version) != _major(place.version))
-        return postgresql_managed.create_checks(blue, names, params["databases"], logical=logical)
+        major = _major(version)
+        logical = place.is_cluster or (major is not None and major != _major(place.version))
+        return postgresql_managed.create_checks(blue, names, params["databases"], major=major, logical=logical)
     if moves:
         return mysql_managed.switchover_checks(mysql_endpoint(module, "blue"), mysql_endpoint(module, "green"))
     return mysql_managed.create_checks(mysql_endpoint(module, "blue"), names, series_of(version))

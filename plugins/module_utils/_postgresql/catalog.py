@@ -30,6 +30,7 @@ _SETTINGS = (
     "max_wal_senders",
     "max_logical_replication_workers",
     "max_worker_processes",
+    "synchronous_commit",
 )
 
 TableName = tuple[str, str]

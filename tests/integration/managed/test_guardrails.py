@@ -1,0 +1,159 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the service refuses on its servers, and the guardrail that says so before: each refusal is made, and seen both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import psycopg2
+import pytest
+
+from tests.integration.conftest import RunModule
+from tests.integration.managed.conftest import login, sql
+from tests.lab.lab import Blue, Lab
+from tests.lab.tools import wait_until
+
+EXTERNAL = "the publisher or the subscriber of external logical replication"
+
+
+class Scene:
+    """A blue, `bg_readiness` on it, and the service asked to do what it refuses."""
+
+    def __init__(self, lab: Lab, blue: Blue, run_module: RunModule) -> None:
+        self.lab, self.blue, self._run_module = lab, blue, run_module
+        self.deployment = f"{blue.cluster}-next"
+        self.rds = lab.client("rds")
+        self.green = ""
+
+    def sql(self, *statements: str, host: str | None = None) -> list[tuple[Any, ...]]:
+        """Run statements as the master user; returns the last one's rows."""
+        return sql(self.lab, self.blue, *statements, host=host)
+
+    def checks(self, **more: Any) -> dict[str, dict[str, str]]:
+        """The guardrails of a step, by name."""
+        options: dict[str, Any] = {
+            "deployment_id": self.deployment,
+            "engine": "managed",
+            "source_db_cluster_identifier": self.blue.cluster,
+            "blue": login(self.lab, self.blue),
+            **more,
+        }
+        if self.green:
+            options |= {"step": "switchover", "green": login(self.lab, self.blue, host=self.green)}
+        return {one["id"]: one for one in self._run_module("bg_readiness", **options)["checks"]}
+
+    def bad(self, *but: str, **more: Any) -> set[str]:
+        """The names of those that failed, without those of the control plane."""
+        found = self.checks(**more)
+        return {name for name, one in found.items() if one["status"] == "failed" and one["plane"] == "data"} - {*but}
+
+    def describe(self) -> dict[str, Any]:
+        filters = [{"Name": "blue-green-deployment-name", "Values": [self.deployment]}]
+        found = self.rds.describe_blue_green_deployments(Filters=filters)["BlueGreenDeployments"]
+        return dict(found[0]) if found else {}
+
+    def deploy(self) -> None:
+        """Make the deployment and wait for it."""
+        arn = self.rds.describe_db_clusters(DBClusterIdentifier=self.blue.cluster)["DBClusters"][0]["DBClusterArn"]
+        self.rds.create_blue_green_deployment(BlueGreenDeploymentName=self.deployment, Source=arn)
+        wait_until(lambda: self.describe()["Status"] == "AVAILABLE", 60, "the deployment to be available")
+        target = self.rds.describe_db_clusters(DBClusterIdentifier=self.describe()["Target"])["DBClusters"][0]
+        self.green = target["Endpoint"]
+
+    def canceled(self) -> str:
+        """Ask for the switchover; returns why the service takes it back."""
+        identifier = self.describe()["BlueGreenDeploymentIdentifier"]
+        told = {"SourceType": "blue-green-deployment", "SourceIdentifier": identifier}
+        before = len(self.rds.describe_events(**told)["Events"])
+        self.rds.switchover_blue_green_deployment(BlueGreenDeploymentIdentifier=identifier)
+        wait_until(lambda: self.describe()["Status"] != "SWITCHOVER_IN_PROGRESS", 30, "the switchover to end")
+        assert self.describe()["Status"] == "AVAILABLE", "the service should have taken it back"
+        return " ".join(one["Message"] for one in self.rds.describe_events(**told)["Events"][before:])
+
+
+@pytest.fixture(scope="module")
+def postgresql(names_lab: Lab, run_module: RunModule) -> Iterator[Scene]:
+    """An Aurora PostgreSQL."""
+    before = names_lab.clusters()
+    scene = Scene(names_lab, names_lab.seed_postgresql("guard-pg", readers=0), run_module)
+    yield scene
+    names_lab.faults.clear()
+    names_lab.clear(before)
+
+
+def test_what_keeps_a_postgresql_from_a_deployment_is_found_before(postgresql: Scene) -> None:
+    scene, user = postgresql, postgresql.blue.user
+    scene.sql(
+        f"ALTER ROLE {user} SET synchronous_commit = off",
+        "CREATE PUBLICATION theirs FOR ALL TABLES",
+        "SELECT pg_create_logical_replication_slot('debezium', 'pgoutput')",
+        "CREATE SUBSCRIPTION elsewhere CONNECTION 'host=127.0.0.1 port=1 password=x' PUBLICATION p"
+        " WITH (connect = false, slot_name = 'elsewhere')",
+        "ALTER SUBSCRIPTION elsewhere ENABLE",
+        "CREATE TABLE keyless (n int)",
+        "CREATE UNLOGGED TABLE volatile (id int PRIMARY KEY)",
+        "CREATE TABLE kinds (id int PRIMARY KEY, what regproc)",
+        "CREATE MATERIALIZED VIEW totals AS SELECT 1 AS n",
+    )
+    wanted = {
+        "synchronous_commit",
+        "managed_publications",
+        "managed_slots",
+        "managed_subscriptions",
+        "replica_identity",
+        "managed_unlogged_tables",
+    }
+    found = scene.checks(engine_version="18.4")
+    failed = {name for name, one in found.items() if (one["status"], one["plane"]) == ("failed", "data")}
+    assert failed == {*wanted, "upgrade_reg_columns"}
+    assert found["managed_materialized_views"]["status"] == "warning"
+    assert scene.bad() == wanted, "what only an upgrade refuses does not matter to a green of the same version"
+    assert "debezium (read by nobody" in found["managed_slots"]["evidence"]
+    scene.sql(
+        f"ALTER ROLE {user} RESET synchronous_commit",
+        "DROP PUBLICATION theirs",
+        "SELECT pg_drop_replication_slot('debezium')",
+        "ALTER SUBSCRIPTION elsewhere DISABLE",
+        "ALTER SUBSCRIPTION elsewhere SET (slot_name = NONE)",
+        "DROP SUBSCRIPTION elsewhere",
+        "DROP TABLE keyless, volatile, kinds",
+    )
+    assert scene.bad() == set()
+
+
+def test_what_takes_the_switchover_of_a_postgresql_back_is_found_before(postgresql: Scene) -> None:
+    scene = postgresql
+    assert scene.bad() == set()
+    scene.deploy()
+    before = scene.checks()
+    assert [name for name, one in before.items() if one["status"] == "failed"] == []
+    assert before["green_read_only"]["status"] == before["green_lag"]["status"] == "ok"
+
+    scene.sql("SELECT pg_create_logical_replication_slot('dms', 'pgoutput')")
+    assert "managed_slots" in scene.bad()
+    assert EXTERNAL in scene.canceled()
+    scene.sql("SELECT pg_drop_replication_slot('dms')")
+
+    address, blue = scene.lab.address(scene.green), scene.blue
+    settings = {"host": scene.green, "hostaddr": address, "port": blue.port, "dbname": blue.database}
+    options = "-c default_transaction_read_only=off"
+    with (
+        closing(
+            psycopg2.connect(**settings, user=blue.user, password=blue.password, sslmode="require", options=options)
+        ) as writer,
+        writer.cursor() as cursor,
+    ):
+        cursor.execute("CREATE TABLE written_on_green (id int)")
+        found = scene.checks()["green_read_only"]
+        assert found["status"] == "failed" and f"of {blue.user} in {blue.database}" in found["evidence"]
+        assert "the green environment has active writes" in scene.canceled()
+        writer.rollback()
+    wait_until(lambda: scene.bad() == set(), 10, "the writer to be gone")
+
+    scene.sql("REFRESH MATERIALIZED VIEW totals")
+    wait_until(lambda: scene.checks()["aws_green_replication"]["status"] == "failed", 10, "the change to be seen")
+    assert "Replication degraded" in scene.canceled()
