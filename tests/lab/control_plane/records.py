@@ -10,7 +10,7 @@ import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.lab.control_plane.names import Names
 
@@ -57,10 +57,35 @@ class UpgradePlan:
 
 
 @dataclass
-class Cluster:
-    """A DB cluster. `api` holds the fields of DBCluster that are stored; the rest is derived when it is described."""
+class Record:
+    """What has a name and a status. `api` holds the fields of the API's shape that are stored; the rest is derived when described."""
+
+    NAME: ClassVar[str]
+    STATUS: ClassVar[str] = "Status"
 
     api: Shape
+
+    @property
+    def identifier(self) -> str:
+        """The name, such as DBClusterIdentifier."""
+        return str(self.api[self.NAME])
+
+    @property
+    def status(self) -> str:
+        """The status, such as available."""
+        return str(self.api[self.STATUS])
+
+    @status.setter
+    def status(self, value: str) -> None:
+        self.api[self.STATUS] = value
+
+
+@dataclass
+class Cluster(Record):
+    """A DB cluster."""
+
+    NAME = "DBClusterIdentifier"
+
     address: str
     reader_address: str
     tags: dict[str, str] = field(default_factory=dict)
@@ -75,30 +100,17 @@ class Cluster:
         return self.member is not None and not self.member.writer
 
     @property
-    def identifier(self) -> str:
-        """DBClusterIdentifier."""
-        return str(self.api["DBClusterIdentifier"])
-
-    @property
     def volume_id(self) -> str:
         """The cluster volume's id in the engine: DbClusterResourceId, which survives a rename."""
         return str(self.api["DbClusterResourceId"])
 
-    @property
-    def status(self) -> str:
-        """Status, such as available."""
-        return str(self.api["Status"])
-
-    @status.setter
-    def status(self, value: str) -> None:
-        self.api["Status"] = value
-
 
 @dataclass
-class Instance:
-    """A DB instance of a cluster. `api` as in Cluster."""
+class Instance(Record):
+    """A DB instance of a cluster."""
 
-    api: Shape
+    NAME, STATUS = "DBInstanceIdentifier", "DBInstanceStatus"
+
     cluster: Cluster
     address: str
     writer: bool
@@ -110,23 +122,9 @@ class Instance:
     group_status: str = "in-sync"  # ParameterApplyStatus of the instance's own group
 
     @property
-    def identifier(self) -> str:
-        """DBInstanceIdentifier."""
-        return str(self.api["DBInstanceIdentifier"])
-
-    @property
     def server_id(self) -> str:
         """The server's id in the engine: DbiResourceId, which survives a rename."""
         return str(self.api["DbiResourceId"])
-
-    @property
-    def status(self) -> str:
-        """DBInstanceStatus, such as available."""
-        return str(self.api["DBInstanceStatus"])
-
-    @status.setter
-    def status(self, value: str) -> None:
-        self.api["DBInstanceStatus"] = value
 
 
 @dataclass
@@ -146,20 +144,16 @@ class GlobalMember:
 
 
 @dataclass
-class GlobalCluster:
-    """A global cluster. `api` as in Cluster."""
+class GlobalCluster(Record):
+    """A global cluster."""
 
-    api: Shape
+    NAME = "GlobalClusterIdentifier"
+
     address: str  # of its writer endpoint
     home: str  # the Region that sees it while it has no member
     members: list[GlobalMember] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     names: Names | None = None  # of the lab, as in Region
-
-    @property
-    def identifier(self) -> str:
-        """GlobalClusterIdentifier."""
-        return str(self.api["GlobalClusterIdentifier"])
 
     @property
     def host(self) -> str:
@@ -170,15 +164,6 @@ class GlobalCluster:
     def queue(self) -> str:
         """The name of the queue of its work: GlobalClusterResourceId."""
         return str(self.api["GlobalClusterResourceId"])
-
-    @property
-    def status(self) -> str:
-        """Status, such as available."""
-        return str(self.api["Status"])
-
-    @status.setter
-    def status(self, value: str) -> None:
-        self.api["Status"] = value
 
     @property
     def primary(self) -> GlobalMember | None:
@@ -203,7 +188,7 @@ def set_status(status: str, *records: Cluster | Instance) -> None:
 
 @dataclass
 class Snapshot:
-    """A DB cluster snapshot; its volume is one of the engine's, never started."""
+    """A snapshot of a DB cluster or of a DB instance; its volume is one of the engine's, never started."""
 
     api: Shape
     volume_id: str

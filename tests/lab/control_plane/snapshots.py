@@ -1,18 +1,57 @@
 # Copyright (c) 2026 bluegreen.aws contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""DB cluster snapshots: taken, described, deleted; the data is a copy of the volume in the engine."""
+"""Snapshots: taken, described, deleted; the data is a copy of the volume in the engine. Those of DB clusters are here."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
 from tests.lab.control_plane import events, servers
-from tests.lab.control_plane.common import IDENTIFIER, bare, filters, find_cluster, page, tags_of
+from tests.lab.control_plane.common import IDENTIFIER, bare, filters, find_cluster, page, tag_list, tags_of
 from tests.lab.control_plane.errors import ApiError, cluster_state, invalid_value
 from tests.lab.control_plane.global_rules import may_be_copied
 from tests.lab.control_plane.plane import Call, Handler
-from tests.lab.control_plane.records import Cluster, Region, Shape, Snapshot, resource_id, utcnow
-from tests.lab.control_plane.views import snapshot_shape
+from tests.lab.control_plane.records import Cluster, Instance, Region, Shape, Snapshot, resource_id, utcnow
 
+
+@dataclass(frozen=True)
+class Kind:
+    """What the snapshots of DB clusters and those of DB instances differ in."""
+
+    shape: str  # its name in the API, which begins the names of its fields and errors
+    fault: str  # how the names of its errors end
+    of: str  # the field that names what it was taken of
+    arn: str
+    source: str  # of its events; the name of the filter of its own name is made from it
+    of_filter: str
+    taken: tuple[str, str]  # message and category of the event
+    of_region: Callable[[Region], dict[str, Snapshot]]
+
+    @property
+    def name(self) -> str:
+        """The field with its identifier."""
+        return f"{self.shape}Identifier"
+
+    def say(self, region: Region, snapshot: Snapshot, message: str, category: str) -> None:
+        """Write down an event."""
+        events.add(
+            region, self.source, str(snapshot.api[self.name]), str(snapshot.api[f"{self.shape}Arn"]), message, category
+        )
+
+
+CLUSTER = Kind(
+    "DBClusterSnapshot",
+    fault="Fault",
+    of="DBClusterIdentifier",
+    arn="cluster-snapshot",
+    source="db-cluster-snapshot",
+    of_filter="db-cluster-id",
+    taken=("Manual cluster snapshot created", "notification"),
+    of_region=lambda region: region.snapshots,
+)
 COPIED = (
     "DBClusterIdentifier",
     "DbClusterResourceId",
@@ -30,39 +69,46 @@ COPIED = (
 )
 
 
-def find_snapshot(region: Region, identifier: str) -> Snapshot:
+def find(kind: Kind, region: Region, identifier: str) -> Snapshot:
     """Return a snapshot; raises the typed fault."""
-    snapshot = region.snapshots.get(bare(identifier))
+    snapshot = kind.of_region(region).get(bare(identifier))
     if snapshot is None:
-        raise ApiError("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {identifier} not found.")
+        raise ApiError(f"{kind.shape}NotFound{kind.fault}", f"{kind.shape} {identifier} not found.")
     return snapshot
 
 
 def take(call: Call, cluster: Cluster, identifier: str) -> Snapshot:
-    """Record a snapshot and queue the copy of the cluster's volume."""
-    plane, region = call.plane, call.region
+    """Record a snapshot of a cluster and queue the copy of its volume."""
+    copied = {name: cluster.api[name] for name in COPIED if name in cluster.api}
+    return record(call, CLUSTER, cluster, cluster, identifier, {**copied, "AllocatedStorage": 1})
+
+
+def record(
+    call: Call, kind: Kind, owner: Cluster | Instance, cluster: Cluster, identifier: str, copied: Shape
+) -> Snapshot:
+    """Record a snapshot of `owner`, whose data `cluster` has, and queue the copy of the volume."""
+    plane, region, there = call.plane, call.region, kind.of_region(call.region)
     identifier = identifier.lower()
     if not IDENTIFIER.match(identifier):
-        raise invalid_value("The parameter DBClusterSnapshotIdentifier is not a valid identifier.")
-    if identifier in region.snapshots:
+        raise invalid_value(f"The parameter {kind.name} is not a valid identifier.")
+    if identifier in there:
         raise ApiError(
-            "DBClusterSnapshotAlreadyExistsFault", f"Cannot create the snapshot {identifier}: it exists already."
+            f"{kind.shape}AlreadyExists{kind.fault}", f"Cannot create the snapshot {identifier}: it exists already."
         )
     snapshot = Snapshot(
         {
-            **{name: cluster.api[name] for name in COPIED if name in cluster.api},
-            "DBClusterSnapshotIdentifier": identifier,
-            "DBClusterSnapshotArn": region.arn("cluster-snapshot", identifier),
+            **copied,
+            kind.name: identifier,
+            f"{kind.shape}Arn": region.arn(kind.arn, identifier),
             "SnapshotType": "manual",
             "Status": "creating",
             "PercentProgress": 0,
             "SnapshotCreateTime": utcnow(),
-            "AllocatedStorage": 1,
         },
         volume_id=resource_id("snapshot"),
-        tags={**(cluster.tags if cluster.api["CopyTagsToSnapshot"] else {}), **tags_of(call.params)},
+        tags={**(owner.tags if owner.api["CopyTagsToSnapshot"] else {}), **tags_of(call.params)},
     )
-    region.snapshots[identifier] = snapshot
+    there[identifier] = snapshot
     engine = servers.engine_of(plane, cluster)
 
     def job() -> None:
@@ -70,19 +116,20 @@ def take(call: Call, cluster: Cluster, identifier: str) -> Snapshot:
         plane.clock.hold("backing-up")
         with plane.lock:
             snapshot.api |= {"Status": "available", "PercentProgress": 100}
-            arn = snapshot.api["DBClusterSnapshotArn"]
-            events.add(
-                region, "db-cluster-snapshot", identifier, arn, "Manual cluster snapshot created", "notification"
-            )
+            kind.say(region, snapshot, *kind.taken)
 
     def failed(reason: str) -> None:
         with plane.lock:
             snapshot.api["Status"] = "failed"
-            arn = snapshot.api["DBClusterSnapshotArn"]
-            events.add(region, "db-cluster-snapshot", identifier, arn, f"Snapshot failed: {reason}", "failure")
+            kind.say(region, snapshot, f"Snapshot failed: {reason}", "failure")
 
     plane.jobs.run(cluster.volume_id, job, failed)
     return snapshot
+
+
+def shape(snapshot: Snapshot) -> Shape:
+    """Return a DBClusterSnapshot or a DBSnapshot."""
+    return {**snapshot.api, "TagList": tag_list(snapshot.tags)}
 
 
 def create(call: Call) -> Shape:
@@ -91,57 +138,54 @@ def create(call: Call) -> Shape:
     if cluster.status != "available":
         raise cluster_state(f"Cluster {cluster.identifier} is not in available state.")
     may_be_copied(cluster)
-    snapshot = take(call, cluster, call.text("DBClusterSnapshotIdentifier"))
-    return {"DBClusterSnapshot": snapshot_shape(snapshot)}
+    return {"DBClusterSnapshot": shape(take(call, cluster, call.text("DBClusterSnapshotIdentifier")))}
 
 
-def describe(call: Call) -> Shape:
-    """DescribeDBClusterSnapshots."""
-    wanted = filters(call, ("db-cluster-id", "db-cluster-snapshot-id", "engine", "snapshot-type"))
-    params, region = call.params, call.region
-    name = params.get("DBClusterSnapshotIdentifier")
-    found = [find_snapshot(region, str(name))] if name else list(region.snapshots.values())
+def describe(kind: Kind, call: Call) -> Shape:
+    """DescribeDBClusterSnapshots and DescribeDBSnapshots."""
     keys = {
-        "db-cluster-id": "DBClusterIdentifier",
-        "db-cluster-snapshot-id": "DBClusterSnapshotIdentifier",
+        kind.of_filter: kind.of,
+        f"{kind.source}-id": kind.name,
         "engine": "Engine",
         "snapshot-type": "SnapshotType",
     }
+    wanted = filters(call, tuple(keys))
+    params, region = call.params, call.region
+    name = params.get(kind.name)
+    found = [find(kind, region, str(name))] if name else list(kind.of_region(region).values())
     shapes = [
-        snapshot_shape(snapshot)
+        shape(snapshot)
         for snapshot in found
-        if params.get("DBClusterIdentifier") in (None, snapshot.api["DBClusterIdentifier"])
+        if params.get(kind.of) in (None, snapshot.api[kind.of])
         and params.get("SnapshotType") in (None, "manual")
         and all(snapshot.api[keys[filter_name]] in values for filter_name, values in wanted.items())
     ]
-    return page(call, "DBClusterSnapshots", shapes)
+    return page(call, f"{kind.shape}s", shapes)
 
 
-def delete(call: Call) -> Shape:
-    """DeleteDBClusterSnapshot."""
+def delete(kind: Kind, call: Call) -> Shape:
+    """DeleteDBClusterSnapshot and DeleteDBSnapshot."""
     plane, region = call.plane, call.region
-    snapshot = find_snapshot(region, call.text("DBClusterSnapshotIdentifier"))
+    snapshot = find(kind, region, call.text(kind.name))
     if snapshot.api["Status"] not in ("available", "failed"):
-        raise ApiError("InvalidDBClusterSnapshotStateFault", "The snapshot is not in available state.")
-    identifier = str(snapshot.api["DBClusterSnapshotIdentifier"])
-    del region.snapshots[identifier]
+        raise ApiError(f"Invalid{kind.shape}State{kind.fault}", "The snapshot is not in available state.")
+    del kind.of_region(region)[str(snapshot.api[kind.name])]
     engine = plane.engines[str(snapshot.api["Engine"])]
-
-    def failed(reason: str) -> None:
-        with plane.lock:
-            arn = snapshot.api["DBClusterSnapshotArn"]
-            events.add(region, "db-cluster-snapshot", identifier, arn, f"Deletion failed: {reason}", "failure")
 
     def job() -> None:
         engine.delete_volume(snapshot.volume_id)
         plane.jobs.retire(snapshot.volume_id)
 
+    def failed(reason: str) -> None:
+        with plane.lock:
+            kind.say(region, snapshot, f"Deletion failed: {reason}", "failure")
+
     plane.jobs.run(snapshot.volume_id, job, failed)
-    return {"DBClusterSnapshot": {**snapshot_shape(snapshot), "Status": "deleted"}}
+    return {kind.shape: {**shape(snapshot), "Status": "deleted"}}
 
 
 OPERATIONS: dict[str, Handler] = {
     "CreateDBClusterSnapshot": create,
-    "DescribeDBClusterSnapshots": describe,
-    "DeleteDBClusterSnapshot": delete,
+    "DescribeDBClusterSnapshots": partial(describe, CLUSTER),
+    "DeleteDBClusterSnapshot": partial(delete, CLUSTER),
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.lab.control_plane import snapshots
 from tests.lab.control_plane.common import check_number_of_tags, find_cluster, find_instance, tag_list, tags_of
 from tests.lab.control_plane.errors import ApiError, cluster_state, invalid_value
 from tests.lab.control_plane.global_clusters import global_arn
@@ -15,7 +16,6 @@ from tests.lab.control_plane.managed_rules import find_deployment
 from tests.lab.control_plane.parameter_groups import find_group
 from tests.lab.control_plane.plane import Call, Handler
 from tests.lab.control_plane.records import ACCOUNT, Shape
-from tests.lab.control_plane.snapshots import find_snapshot
 from tests.lab.control_plane.subnet_groups import find_subnet_group
 
 
@@ -34,7 +34,7 @@ def _tags_by_arn(call: Call) -> dict[str, str]:
         "db": lambda: find_instance(call.region, name).tags,
         "cluster-pg": lambda: find_group(call.plane, call.region, "cluster", name).tags,
         "pg": lambda: find_group(call.plane, call.region, "instance", name).tags,
-        "cluster-snapshot": lambda: find_snapshot(call.region, name).tags,
+        "cluster-snapshot": lambda: snapshots.find(snapshots.CLUSTER, call.region, name).tags,
         "deployment": lambda: find_deployment(call, name).tags,
         "subgrp": lambda: find_subnet_group(call.region, name).tags,
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tests.lab.control_plane.common import tag_list
 from tests.lab.control_plane.endpoints import cluster_host, instance_host, reader_host
-from tests.lab.control_plane.records import Cluster, Instance, Region, Shape, Snapshot, SubnetGroup, utcnow
+from tests.lab.control_plane.records import Cluster, Instance, Region, Shape, SubnetGroup, utcnow
 
 
 def cluster_shape(region: Region, cluster: Cluster) -> Shape:
@@ -86,11 +86,6 @@ def instance_shape(region: Region, instance: Instance) -> Shape:
     if group is not None:
         shape["DBSubnetGroup"] = subnet_group_shape(group)
     return {name: value for name, value in shape.items() if value is not None}
-
-
-def snapshot_shape(snapshot: Snapshot) -> Shape:
-    """Return a DBClusterSnapshot."""
-    return {**snapshot.api, "TagList": tag_list(snapshot.tags)}
 
 
 def subnet_group_shape(group: SubnetGroup) -> Shape:
