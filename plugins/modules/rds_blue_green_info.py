@@ -62,43 +62,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 deployments:
-  description: The deployments, as RV(bluegreen.aws.rds_blue_green#module:deployment) has them, with more keys.
+  description: The deployments, each with the keys of RV(bluegreen.aws.rds_blue_green#module:deployment) and with these.
   returned: success
   type: list
   elements: dict
   contains:
-    blue_green_deployment_identifier:
-      description: The identifier.
-      type: str
-    blue_green_deployment_name:
-      description: The name.
-      type: str
-    source:
-      description: The ARN of blue, after the switchover of old production.
-      type: str
-    target:
-      description: The ARN of green, after the switchover of production.
-      type: str
-    status:
-      description: The status.
-      type: str
-    status_details:
-      description: What the service says of it.
-      type: str
-    members:
-      description: Clusters and instances, each with its C(source), C(target) and C(status).
-      type: list
-      elements: dict
-    tasks:
-      description: The steps of the creation, each with its C(name) and C(status).
-      type: list
-      elements: dict
-    create_time:
-      description: When it was made.
-      type: str
-    tags:
-      description: Its tags.
-      type: dict
     blue:
       description: The source, as RV(bluegreen.aws.rds_blue_green#module:blue).
       type: dict

@@ -139,10 +139,6 @@ class Faults:
         """Cut, stall, delay or heal (none) connections to an endpoint: those of clients, of replication, or all."""
         self.turn("link", address=address, mode=mode, scope=scope, delay=delay)
 
-    def age_events(self, minutes: float, region: str = REGION) -> None:
-        """Let every event so far have happened some minutes earlier."""
-        self.turn("age_events", minutes=minutes, region=region)
-
     def falsify_position(self, cluster: str, offset: int, region: str = REGION) -> None:
         """Let the next start of a MySQL cluster's writer report a position that is wrong by so many bytes.
 
@@ -157,10 +153,6 @@ class Faults:
     def expire_stream(self, cluster: str, graph: str, commit: int, region: str = REGION) -> None:
         """Let the events of a Neptune stream (propertygraph, rdf) up to this commit be older than its age limit."""
         self.turn("expire_stream", cluster=cluster, graph=graph, commit=commit, region=region)
-
-    def lose_commit(self, cluster: str, graph: str, commit: int, region: str = REGION) -> None:
-        """Leave a commit out of what a Neptune stream shows."""
-        self.turn("lose_commit", cluster=cluster, graph=graph, commit=commit, region=region)
 
     def bulk_loads(self, cluster: str, loads: Mapping[str, str], region: str = REGION) -> None:
         """Let a Neptune loader know these bulk loads, {id: status}, such as LOAD_IN_PROGRESS; {} ends them."""

@@ -148,11 +148,6 @@ class Load:
         process.stdin.write(json.dumps(order) + "\n")
         process.stdin.flush()
 
-    def set_rate(self, rate: float) -> None:
-        """Change the rate (transactions per second, all writers through the gate together)."""
-        for number in self.gate_writers:
-            self._tell(self._processes[number], {"rate": rate / len(self.gate_writers)})
-
     def phase(self, name: str) -> None:
         """Begin a phase: what is acknowledged from now on counts for it."""
         self.phases.append(Phase(name, time.time()))

@@ -27,7 +27,7 @@ from .global_database import FORWARDING_TAG
 from .ownership import PREFIX, is_ours
 from .waiters import Waits, states, wait_for, wait_settled
 
-REFUSE, DISABLE = "refuse", "disable"
+REFUSE = "refuse"
 _PENDING_TAG = f"{PREFIX}write-forwarding-regions"
 _ENABLED = "enabled"
 

@@ -61,7 +61,6 @@ class LeaseItem:
     owner: str
     counter: int
     expires_ms: int
-    updated_ms: int
     in_flight: EventId
     replay_until: EventId
     desired: str
@@ -329,7 +328,6 @@ def _item(found: _Item) -> LeaseItem:
         owner=string(found, "leaseOwner") or NOBODY,
         counter=number(found, "leaseCounter"),
         expires_ms=number(found, "leaseExpiry"),
-        updated_ms=number(found, "lastUpdateTime"),
         in_flight=EventId.parse(string(found, "inFlight") or str(START)),
         replay_until=EventId.parse(string(found, "replayUntil") or str(START)),
         desired=string(found, "desired") or "running",

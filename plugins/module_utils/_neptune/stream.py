@@ -47,7 +47,6 @@ class Page:
     records: Sequence[Record]
     last: EventId
     first_timestamp_ms: int
-    last_timestamp_ms: int
     complete: bool = True
 
     @property
@@ -159,7 +158,6 @@ def _page(records: Sequence[Record], checkpoint: EventId) -> Page:
         records=records,
         last=_event(records[-1]["eventId"]),
         first_timestamp_ms=int(records[0]["commitTimestamp"]),
-        last_timestamp_ms=int(records[-1]["commitTimestamp"]),
         complete=complete,
     )
 

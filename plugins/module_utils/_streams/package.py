@@ -16,7 +16,6 @@ from collections.abc import Iterator
 
 from . import function
 
-HANDLER = "index.handler"
 _ROOT = __name__.rsplit(".", 2)[0]
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 

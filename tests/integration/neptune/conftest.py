@@ -16,7 +16,6 @@ from tests.lab.lab import NEPTUNE_VERSION, Blue, Lab
 from tests.lab.tools import NEPTUNE
 
 VERSION, NEWER = NEPTUNE_VERSION, "1.4.6.0"
-FAMILY, NEWER_FAMILY = "neptune1.2", "neptune1.4"
 
 
 def endpoint(lab: Lab, blue: Blue, host: str | None = None, side: str = "blue") -> Endpoint:
@@ -85,16 +84,5 @@ def neptune(neptune_lab: NeptuneLab) -> Iterator[NeptuneLab]:
     """What makes blues, `neptune(graph="rdf", instances=2)`, and clones, all gone when the test has ended."""
     before = neptune_lab.lab.clusters()
     yield neptune_lab
-    neptune_lab.lab.faults.clear()
-    neptune_lab.lab.clear(before)
-
-
-@pytest.fixture(scope="module")
-def graph_shop(neptune_lab: NeptuneLab, request: pytest.FixtureRequest) -> Iterator[Blue]:
-    """A blue of the file's own with a reader, its graph_type the module's GRAPH; what the file made of it goes with it."""
-    before = neptune_lab.lab.clusters()
-    name = request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-")
-    graph = getattr(request.module, "GRAPH", "propertygraph")
-    yield neptune_lab(graph, name=f"nep-{name}"[:40].rstrip("-"))
     neptune_lab.lab.faults.clear()
     neptune_lab.lab.clear(before)

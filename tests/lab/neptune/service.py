@@ -22,7 +22,6 @@ from tests.lab.neptune.graph import Graph
 from tests.lab.neptune.rdf import JSON_RESULTS, Rdf
 
 JSON = "application/json"
-FORM = "application/x-www-form-urlencoded"
 _LANGUAGES = ("/opencypher", "/gremlin", "/sparql")
 _WRITING = {
     "/opencypher": re.compile(rb"\b(?:CREATE|MERGE|SET|DELETE|REMOVE)\b", re.IGNORECASE),

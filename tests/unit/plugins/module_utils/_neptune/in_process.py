@@ -106,7 +106,7 @@ class MemoryLease(Lease):
 
     def create(self, checkpoint: EventId, desired: Any = "running", replay_until: EventId | None = None) -> bool:
         self.store.items[self.key] = LeaseItem(
-            checkpoint, NOBODY, 0, 0, 0, checkpoint, replay_until or checkpoint, desired, None, 0
+            checkpoint, NOBODY, 0, 0, checkpoint, replay_until or checkpoint, desired, None, 0
         )
         return True
 
