@@ -368,8 +368,10 @@ def _managed(module: AnsibleAWSModule, names: Names) -> list[Check]:
         logical = place.is_cluster or (major is not None and major != _major(place.version))
         return postgresql_managed.create_checks(blue, names, params["databases"], major=major, logical=logical)
     if moves:
-        return mysql_managed.switchover_checks(mysql_endpoint(module, "blue"), mysql_endpoint(module, "green"))
-    return mysql_managed.create_checks(mysql_endpoint(module, "blue"), names, series_of(version))
+        return mysql_managed.switchover_checks(mysql_endpoint(module, "blue"), mysql_endpoint(module, "green"), names)
+    return mysql_managed.create_checks(
+        mysql_endpoint(module, "blue"), names, series_of(version), aurora=place.is_cluster
+    )
 
 
 _ENGINES = {"aurora_postgresql": _postgresql, "aurora_mysql": _mysql, "neptune": _neptune, "managed": _managed}

@@ -28,6 +28,7 @@ PERMISSIONS = Topic(
 DEPLOYMENT = Resource("ManagedDeployment", "{rds}:deployment:*")
 BLUE = Resource("ManagedBlue", "{rds}:{kind}:{blue}")
 ANY_CLUSTER = Resource("ManagedGreen", "{rds}:cluster:*")
+ANY_GLOBAL = Resource("ManagedGreen", "{world}:global-cluster:*")
 ANY_INSTANCE = Resource("ManagedGreen", "{rds}:db:*")
 
 NEEDS: tuple[Need, ...] = (
@@ -47,6 +48,12 @@ NEEDS: tuple[Need, ...] = (
     Need("cleanup", "rds:DeleteDBInstance", (ANY_INSTANCE,)),
     Need("cleanup", "rds:DeleteDBClusterEndpoint", (ANY_CLUSTER,)),
 )
+GLOBAL_NEEDS: tuple[Need, ...] = (
+    Need("create", "rds:CreateGlobalCluster", (ANY_GLOBAL,)),
+    Need("create", "rds:ModifyGlobalCluster", (ANY_GLOBAL,)),
+    Need("cleanup", "rds:DeleteGlobalCluster", (ANY_GLOBAL,)),
+)
+"""Those of a global database's, beside :data:`NEEDS`."""
 CALLED = (
     "cloudwatch:GetMetricStatistics",
     "rds:CreateBlueGreenDeployment",
@@ -61,8 +68,11 @@ def checks(client: Callable[[str], Api], blue: Place, names: Names) -> list[Chec
     """Whether the identity may do all that, as IAM simulates it; a simulation that cannot be made is one warning."""
     principal = "unknown"
     rds = blue.arn.rsplit(":", 2)[0]
-    scope = {"rds": (rds,), "kind": (blue.arn.split(":")[5],), "blue": (blue.identifier,)}
-    needs = [one for one in NEEDS if blue.is_cluster or not _only_clusters(one)]
+    # The ARN of a global cluster has no Region.
+    everywhere = ":".join([*rds.split(":")[:3], "", rds.split(":")[4]])
+    scope = {"rds": (rds,), "world": (everywhere,), "kind": (blue.arn.split(":")[5],), "blue": (blue.identifier,)}
+    world = GLOBAL_NEEDS if blue.description.get("GlobalClusterIdentifier") else ()
+    needs = [one for one in (*NEEDS, *world) if blue.is_cluster or not _only_clusters(one)]
     try:
         caller = str(client("sts").call("get_caller_identity")["Arn"])
         found = principal_of(caller)

@@ -11,19 +11,22 @@ What cannot be looked at is a check that failed when the step needs it, and a wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from .._core.checks import Check
 from .._core.errors import BlueGreenError
 from .._core.names import Names
 from . import managed, managed_groups, managed_permissions, managed_present
+from . import readiness_managed_left as left
 from . import readiness_managed_rules as rules
+from . import readiness_managed_target as target
 from .api import Api
 from .managed import Deployment, Place
 from .managed_wait import Seen
-from .parameter_groups import user_values
+from .parameter_groups import CLUSTER, INSTANCE, Group, group_values, read_group, user_values
 from .readiness_managed_around import around
 from .readiness_topic import Topic
 from .upgrade import EngineVersion, Versions, versions_of
@@ -75,8 +78,17 @@ def create_checks(client: Callable[[str], Api], wanted: Wanted, names: Names) ->
         rules.master_password(blue),
         rules.replicas(blue),
         rules.cloudformation(blue),
+        left.backtrack(blue) if blue.is_cluster else left.log_volume(blue),
     ]
-    if _family(versions, wanted.version or blue.version) != _family(versions, blue.version):
+    family = _family(versions, wanted.version or blue.version)
+    for name in wanted.groups:
+        checks += _judged(
+            target.VALUES,
+            partial(_groups, rds, blue, name),
+            partial(_target, blue, family, name),
+            needed=True,
+        )
+    if family != _family(versions, blue.version):
         own = [name for name in (blue.parameter_group, *blue.parameter_groups) if name]
         checks.append(rules.custom_groups(own, wanted.groups, wanted.prepared))
     checks += _judged(
@@ -107,8 +119,14 @@ def switchover_checks(client: Callable[[str], Api], names: Names) -> list[Check]
             return [*checks, rules.SOURCE.failed("blue should be there, but it is not", "look which side serves")]
         checks += [rules.status(blue), rules.backups(blue)]
         if green is not None:
-            checks += [rules.protection(blue, green), rules.size(blue, green), rules.carried(blue, green)]
-        return [*checks, *around(client, blue, switchover=True)]
+            checks += [
+                rules.protection(blue, green),
+                rules.size(blue, green),
+                left.carried(blue, green),
+                left.tags(blue, green),
+                left.resource_ids(blue, green),
+            ]
+        return [*checks, *around(client, blue, green, switchover=True)]
 
     return _judged(rules.DEPLOYMENT, read, judge, needed=True)
 
@@ -124,6 +142,20 @@ def _judged(topic: Topic, read: Callable[[], T], judge: Callable[[T], list[Check
 def _group(rds: Api, blue: Place) -> Any:
     group = managed_groups.own_group(rds, blue)
     return group, user_values(rds, group) if group else {}
+
+
+def _groups(rds: Api, blue: Place, name: str) -> tuple[Mapping[str, str], Group | None, Mapping[str, str]]:
+    """What blue's own group holds, the group of this name, and what it holds."""
+    own = managed_groups.own_group(rds, blue)
+    group = read_group(rds, CLUSTER if blue.is_cluster else INSTANCE, name)
+    return group_values(rds, own) if own else {}, group, group_values(rds, group) if group else {}
+
+
+def _target(
+    blue: Place, family: str, name: str, found: tuple[Mapping[str, str], Group | None, Mapping[str, str]]
+) -> list[Check]:
+    own, group, values = found
+    return [target.target_parameters(blue, family, own, name, group, values)]
 
 
 def _family(versions: Versions, version: str) -> str:

@@ -15,7 +15,8 @@ from .._core.checks import Check
 from .._core.errors import BlueGreenError
 from .api import Api
 from .managed import Place
-from .readiness_target import quotas
+from .readiness_managed_left import FORWARDING, write_forwarding
+from .readiness_target import QUOTAS, quotas
 from .readiness_topic import GUIDE, Topic, some
 
 _DOCS = GUIDE + "blue-green-deployments-considerations.html"
@@ -23,21 +24,27 @@ PROXIES = Topic("managed_proxies", GUIDE + "rds-proxy.html")
 INTEGRATIONS = Topic("managed_integrations", _DOCS)
 SCALING = Topic("managed_autoscaling", _DOCS)
 GLOBAL = Topic("managed_global_database", _DOCS)
-QUOTAS = Topic("managed_quotas", GUIDE + "CHAP_Limits.html")
 _NO_TARGET = ("DBProxyNotFoundFault", "DBProxyTargetGroupNotFoundFault")
 
 Description = Mapping[str, Any]
 
 
-def around(client: Callable[[str], Api], blue: Place, *, switchover: bool = False) -> list[Check]:
+def around(
+    client: Callable[[str], Api], blue: Place, green: Place | None = None, *, switchover: bool = False
+) -> list[Check]:
     """All of them; those that only matter before green is made are left out before a ``switchover``."""
     rds = client("rds")
     checks = [
         _made(PROXIES, lambda: proxies(blue, _proxies(rds, blue))),
-        _made(INTEGRATIONS, lambda: integrations(blue, rds.pages("describe_integrations", "Integrations"), switchover)),
+        _made(
+            INTEGRATIONS,
+            lambda: integrations(blue, green, rds.pages("describe_integrations", "Integrations"), switchover),
+        ),
         _made(GLOBAL, lambda: global_database(rds, blue)),
     ]
     if switchover:
+        if green is not None and green.description.get("GlobalClusterIdentifier"):
+            checks.append(_made(FORWARDING, lambda: write_forwarding(green, _forwarding(rds, green))))
         return checks
     if blue.is_cluster:
         checks.append(_made(SCALING, lambda: autoscaling(blue, _policies(client("application-autoscaling"), blue))))
@@ -70,14 +77,16 @@ def proxies(blue: Place, found: Iterable[tuple[Description, Sequence[Description
     )
 
 
-def integrations(blue: Place, found: Iterable[Description], switchover: bool) -> Check:
-    """No zero-ETL integration reads from blue during the switchover. Pure."""
-    ours = [f"{one.get('IntegrationName')} ({one.get('Status')})" for one in found if one.get("SourceArn") == blue.arn]
+def integrations(blue: Place, green: Place | None, found: Iterable[Description], switchover: bool) -> Check:
+    """No zero-ETL integration reads from blue or from green during the switchover. Pure."""
+    arns = {one.arn for one in (blue, green) if one is not None}
+    ours = [f"{one.get('IntegrationName')} ({one.get('Status')})" for one in found if one.get("SourceArn") in arns]
     if not ours:
         return INTEGRATIONS.ok(f"no zero-ETL integration reads from {blue.identifier}")
     answer = INTEGRATIONS.failed if switchover else INTEGRATIONS.warning
     return answer(
-        f"zero-ETL integrations must not be there during a switchover, but {some(ours)} read from {blue.identifier}",
+        f"zero-ETL integrations must not be there during a switchover, but {some(ours)} read from {blue.identifier}"
+        + (f" or {green.identifier}" if green else ""),
         "aws rds delete-integration --integration-identifier .. before the switchover, and make it anew afterwards",
     )
 
@@ -94,7 +103,7 @@ def autoscaling(blue: Place, found: Sequence[Description]) -> Check:
 
 
 def global_database(rds: Api, blue: Place) -> Check:
-    """Of a global database the writer's Region is where a deployment starts, and no write forwarding is on."""
+    """Of a global database the writer's Region is where a deployment starts."""
     group = blue.description.get("GlobalClusterIdentifier")
     if not group:
         return GLOBAL.ok(f"{blue.identifier} is in no global database")
@@ -127,6 +136,16 @@ def _proxies(rds: Api, blue: Place) -> list[tuple[Description, Sequence[Descript
         for proxy in rds.pages("describe_db_proxies", "DBProxies")
         if proxy.get("EngineFamily") == family
     ]
+
+
+def _forwarding(rds: Api, green: Place) -> dict[str, str]:
+    group = green.description["GlobalClusterIdentifier"]
+    found = rds.call("describe_global_clusters", GlobalClusterIdentifier=group)["GlobalClusters"][0]
+    return {
+        str(one["DBClusterArn"]): str(one.get("GlobalWriteForwardingStatus") or "")
+        for one in found.get("GlobalClusterMembers") or []
+        if not one.get("IsWriter")
+    }
 
 
 def _policies(scaling: Api, blue: Place) -> list[Description]:

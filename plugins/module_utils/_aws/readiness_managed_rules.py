@@ -44,7 +44,6 @@ GREEN = Topic("green_members", _SWITCHING)
 REPLICATION = Topic("green_replication", _SWITCHING)
 PROTECTION = Topic("green_deletion_protection", _SWITCHING)
 SIZE = Topic("green_size", _SWITCHING)
-CARRIED = Topic("green_carried", _CONSIDERATIONS)
 
 NO_BINLOG = "Blue Green Deployments requires cluster parameter group has binlog enabled."
 NO_LOGICAL = (
@@ -58,6 +57,8 @@ _MYSQL = ("aurora-mysql", "mysql", "mariadb")
 _LOGICAL = "rds.logical_replication"
 # From which minor of each major the service takes a PostgreSQL (for RDS only with a major upgrade, which is logical).
 _POSTGRESQL = {11: 21, 12: 16, 13: 12, 14: 9, 15: 4, 16: 1, 17: 4}
+# From which version RDS makes deployments of instances at all.
+_OLDEST = {"mysql": (5, 7), "mariadb": (10, 2), "postgres": (11, 1)}
 _ENGINES = ("aurora-mysql", "aurora-postgresql", "mysql", "mariadb", "postgres")
 
 
@@ -100,6 +101,13 @@ def source(blue: Place, wanted: str = "") -> Check:
 
 def version(blue: Place, *, major: bool) -> Check:
     """Blue's own version is one that the service can replicate from."""
+    oldest = _OLDEST.get(blue.engine, ())
+    if version_key(blue.version) < oldest:
+        return VERSION.failed(
+            f"RDS makes blue/green deployments of {blue.engine} since {'.'.join(map(str, oldest))}, but {blue.identifier} runs "
+            f"{blue.version}",
+            "upgrade blue first",
+        )
     if blue.engine not in ("aurora-postgresql", "postgres"):
         return VERSION.ok(f"{blue.engine} {blue.version} can be replicated from")
     number = version_key(blue.version)
@@ -339,18 +347,6 @@ def size(blue: Place, green: Place) -> Check:
         f"green has {len(green.members)} instances, blue {len(blue.members)}: those that lack would be left behind on old blue",
         "the topology of blue has changed since; delete the deployment and make it anew",
     )
-
-
-def carried(blue: Place, green: Place) -> Check:
-    """IAM roles, which are not copied to green, are there."""
-    roles = {str(one.get("RoleArn")) for one in blue.description.get("AssociatedRoles") or []}
-    lost = sorted(roles - {str(one.get("RoleArn")) for one in green.description.get("AssociatedRoles") or []})
-    if lost:
-        return CARRIED.warning(
-            f"IAM roles of {blue.identifier} are not copied to green: {some(lost)}",
-            "aws rds add-role-to-db-cluster for each, on green",
-        )
-    return CARRIED.ok("green has the IAM roles of blue" if roles else f"{blue.identifier} has no IAM roles to carry")
 
 
 def custom_groups(names: Sequence[str], given: Sequence[str], prepared: bool) -> Check:

@@ -12,14 +12,15 @@ Sources: Amazon RDS and Aurora User Guides, "Limitations and considerations" and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .._core.checks import Check, failed, ok
 from .._core.endpoint import Endpoint
 from .._core.names import Names
-from .._core.rule import Rule, Versions, judge
+from .._core.rule import Rule, Versions, judge, some, statements
 from . import first_write, pair_rules, replication_rules, rules_facts, schema_rules, server_rules, upgrade_rules
-from .connection import connected
+from .connection import connected, rows
 from .coordinates import channel
 from .dialect import Dialect
 from .guardrails import guarded, ours
@@ -32,41 +33,66 @@ if TYPE_CHECKING:
 
 _SCHEMA = ("primary_keys", "schema_tmp", "storage_engines", "volatile_tables", "missing_definers")
 _DOCS = "https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/blue-green-deployments-switching.html"
+_CONSIDERATIONS = (
+    "https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/blue-green-deployments-considerations.html"
+)
+_WRITERS = (
+    "SELECT p.ID, p.USER FROM information_schema.innodb_trx AS t JOIN information_schema.processlist AS p ON p.ID = t.trx_mysql_thread_id"
+    " WHERE t.trx_rows_modified > 0 AND p.USER NOT IN ('system user', 'rdsadmin', 'rdsrepladmin') ORDER BY p.ID"
+)
 _LAG = 10.0  # seconds that green may be behind: the service takes back what does not catch up within its timeout
 
+EVENTS = replace(
+    schema_rules.RUNNING_EVENTS,
+    id="blue_events",
+    status="warning",
+    found="events run on blue, and would run on green too, beside the replication, when event_scheduler is on there",
+    remedy="or event_scheduler=OFF in green's parameter group until the switchover is over, which is better than to disable each",
+    docs=_CONSIDERATIONS,
+)
+"""What the events of blue mean before green is made; on green they are looked for again."""
 
-def create_checks(blue: Endpoint, names: Names, series: int | None) -> list[Check]:
-    """What must hold on blue before the deployment is made; ``series`` is the release series of green, None when it stays."""
+
+def create_checks(blue: Endpoint, names: Names, series: int | None, *, aurora: bool) -> list[Check]:
+    """What must hold on blue before the deployment is made; ``series`` is the release series of green, None when it stays.
+
+    The log of an instance of RDS is kept by the service until green has read it, that of ``aurora`` is not.
+    """
 
     def look() -> list[Check]:
         with connected(blue) as conn:
             server = rules_facts.read(conn, "blue")
             rules = [rule for rule in schema_rules.RULES if rule.id in _SCHEMA]
+            mine = ours(conn, names)
             return [
                 server_rules.writer(server),
                 server_rules.binary_log(server),
-                server_rules.retention(server, stops=True),
+                server_rules.retention(server, stops=aurora),
                 first_write.check(conn),
                 server_rules.filters(server),
                 server_rules.prepared_transactions(server),
                 server_rules.long_transactions(server, stops=False),
-                replication_rules.not_a_replica(server, ours(conn, names)),
-                *_rules(conn, server, [*rules, *upgrade_rules.RULES], series),
+                replication_rules.not_a_replica(server, mine),
+                replication_rules.other_readers(server, mine),
+                *_rules(conn, server, [*rules, EVENTS, *upgrade_rules.RULES], series or server.series),
             ]
 
     return guarded(blue, look)
 
 
-def switchover_checks(blue: Endpoint, green: Endpoint) -> list[Check]:
+def switchover_checks(blue: Endpoint, green: Endpoint, names: Names) -> list[Check]:
     """What the service's own guardrails look for on the servers before it moves the traffic, and what they do not."""
 
     def look_blue() -> list[Check]:
         with connected(blue) as conn:
             server = rules_facts.read(conn, "blue")
+            mine = ours(conn, names)
             return [
                 server_rules.writer(server),
                 server_rules.prepared_transactions(server),
                 server_rules.long_transactions(server, stops=True),
+                replication_rules.not_a_replica(server, mine),
+                replication_rules.other_readers(server, mine),
             ]
 
     def look_green() -> list[Check]:
@@ -74,8 +100,9 @@ def switchover_checks(blue: Endpoint, green: Endpoint) -> list[Check]:
             source, target = rules_facts.read(there, "blue"), rules_facts.read(here, "green")
             running = channel(here, Dialect.of(here))
             return [
+                pair_rules.identity(source, target),
                 server_rules.writer(target),
-                _closed(target),
+                _closed(target, rows(here, _WRITERS)),
                 replication_rules.replicates(target, running),
                 _lag(running.seconds_behind if running else None),
                 server_rules.prepared_transactions(target),
@@ -88,9 +115,18 @@ def switchover_checks(blue: Endpoint, green: Endpoint) -> list[Check]:
     return [*guarded(blue, look_blue), *guarded(green, look_green)]
 
 
-def _closed(green: ServerFacts) -> Check:
+def _closed(green: ServerFacts, writing: Sequence[tuple[object, ...]]) -> Check:
+    if writing:
+        return failed(
+            "green_read_only",
+            "nobody should write to green before the switchover, or the service cancels it, but these do: "
+            + some(f"session {number} of {user}" for number, user in writing),
+            "end them, and find out why they could (CONNECTION_ADMIN writes through read_only): "
+            + statements(f"CALL mysql.rds_kill({number})" for number, _user in writing),
+            _DOCS,
+        )
     if green.on("read_only"):
-        return ok("green_read_only", "green is read-only for clients", _DOCS)
+        return ok("green_read_only", "green is read-only for clients, and none of them writes there", _DOCS)
     return failed(
         "green_read_only",
         "green should be read-only until the switchover, but read_only is off: what is written there conflicts with blue's changes",

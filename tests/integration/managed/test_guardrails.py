@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import psycopg2
 import pytest
+from botocore.exceptions import ClientError
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
+from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.connection import connected, rows
 from tests.integration.conftest import RunModule
 from tests.integration.managed.conftest import login, sql
 from tests.lab.lab import Blue, Lab
@@ -46,10 +50,9 @@ class Scene:
             options |= {"step": "switchover", "green": login(self.lab, self.blue, host=self.green)}
         return {one["id"]: one for one in self._run_module("bg_readiness", **options)["checks"]}
 
-    def bad(self, *but: str, **more: Any) -> set[str]:
-        """The names of those that failed, without those of the control plane."""
-        found = self.checks(**more)
-        return {name for name, one in found.items() if one["status"] == "failed" and one["plane"] == "data"} - {*but}
+    def bad(self) -> set[str]:
+        """The names of those on the servers that failed."""
+        return bad(self.checks())
 
     def describe(self) -> dict[str, Any]:
         filters = [{"Name": "blue-green-deployment-name", "Values": [self.deployment]}]
@@ -73,6 +76,11 @@ class Scene:
         wait_until(lambda: self.describe()["Status"] != "SWITCHOVER_IN_PROGRESS", 30, "the switchover to end")
         assert self.describe()["Status"] == "AVAILABLE", "the service should have taken it back"
         return " ".join(one["Message"] for one in self.rds.describe_events(**told)["Events"][before:])
+
+
+def bad(found: dict[str, dict[str, str]]) -> set[str]:
+    """The names of those on the servers that failed."""
+    return {name for name, one in found.items() if (one["status"], one["plane"]) == ("failed", "data")}
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +116,7 @@ def test_what_keeps_a_postgresql_from_a_deployment_is_found_before(postgresql: S
         "managed_unlogged_tables",
     }
     found = scene.checks(engine_version="18.4")
-    failed = {name for name, one in found.items() if (one["status"], one["plane"]) == ("failed", "data")}
-    assert failed == {*wanted, "upgrade_reg_columns"}
+    assert bad(found) == {*wanted, "upgrade_reg_columns"}
     assert found["managed_materialized_views"]["status"] == "warning"
     assert scene.bad() == wanted, "what only an upgrade refuses does not matter to a green of the same version"
     assert "debezium (read by nobody" in found["managed_slots"]["evidence"]
@@ -127,7 +134,6 @@ def test_what_keeps_a_postgresql_from_a_deployment_is_found_before(postgresql: S
 
 def test_what_takes_the_switchover_of_a_postgresql_back_is_found_before(postgresql: Scene) -> None:
     scene = postgresql
-    assert scene.bad() == set()
     scene.deploy()
     before = scene.checks()
     assert [name for name, one in before.items() if one["status"] == "failed"] == []
@@ -157,3 +163,94 @@ def test_what_takes_the_switchover_of_a_postgresql_back_is_found_before(postgres
     scene.sql("REFRESH MATERIALIZED VIEW totals")
     wait_until(lambda: scene.checks()["aws_green_replication"]["status"] == "failed", 10, "the change to be seen")
     assert "Replication degraded" in scene.canceled()
+
+
+@pytest.fixture(scope="module")
+def mysql(names_lab: Lab, run_module: RunModule) -> Iterator[Scene]:
+    """An Aurora MySQL that is written to."""
+    before = names_lab.clusters()
+    scene = Scene(names_lab, names_lab.seed_mysql("guard-my", readers=0), run_module)
+    scene.sql(
+        "CALL mysql.rds_set_configuration('binlog retention hours', 24)", "CREATE TABLE shop.t (id int PRIMARY KEY)"
+    )
+    yield scene
+    names_lab.faults.clear()
+    names_lab.clear(before)
+
+
+def group(scene: Scene, name: str, family: str, **values: str) -> str:
+    """Make a DB cluster parameter group with these values."""
+    named = {"DBClusterParameterGroupName": name}
+    scene.rds.create_db_cluster_parameter_group(**named, DBParameterGroupFamily=family, Description="x")
+    wishes = [
+        {"ParameterName": key, "ParameterValue": value, "ApplyMethod": "pending-reboot"}
+        for key, value in values.items()
+    ]
+    if wishes:
+        scene.rds.modify_db_cluster_parameter_group(**named, Parameters=wishes)
+    return name
+
+
+def test_what_keeps_a_mysql_from_a_deployment_is_found_before(mysql: Scene) -> None:
+    scene = mysql
+    assert scene.bad() == set()
+    scene.sql(
+        "CREATE DATABASE tmp",
+        "CREATE TABLE tmp.t (id int PRIMARY KEY)",
+        "CREATE EVENT shop.nightly ON SCHEDULE EVERY 1 DAY DO DELETE FROM shop.t",
+        "CALL mysql.rds_set_external_source('127.0.0.1', 1, 'u', 'p', 'mysql-bin.000001', 4, 0)",
+    )
+    assert scene.bad() == {"schema_tmp", "blue_channels"}
+    scene.sql("DROP DATABASE tmp", "CALL mysql.rds_reset_external_source")
+    scheduled = scene.checks()["blue_events"]
+    assert (scheduled["status"], "shop" in scheduled["evidence"]) == ("warning", True)
+    scene.sql("DROP EVENT shop.nightly")
+
+
+def test_a_group_of_green_is_looked_at_before_it_is_refused(mysql: Scene) -> None:
+    scene, family = mysql, "aurora-mysql8.0"
+
+    def said(name: str, **more: Any) -> str:
+        found = scene.checks(green_db_cluster_parameter_group_name=name, blue=None, **more)
+        return next(
+            one["evidence"] for key, one in found.items() if key.startswith("aws_target_") and one["status"] == "failed"
+        )
+
+    assert "should be there, but is not" in said("nobody")
+    assert "of the family aurora-mysql8.4" in said(
+        group(scene, "g-old", family), engine_version="8.4.mysql_aurora.8.4.7"
+    )
+    assert "binlog_format is OFF" in said(group(scene, "g-off", family, binlog_format="OFF"))
+    different = group(scene, "g-case", family, binlog_format="ROW", lower_case_table_names="1")
+    assert "lower_case_table_names parameter for the blue environment and for the green environment is d" in said(
+        different
+    )
+    arn = scene.rds.describe_db_clusters(DBClusterIdentifier=scene.blue.cluster)["DBClusters"][0]["DBClusterArn"]
+    with pytest.raises(
+        ClientError, match="lower_case_table_names parameter for the blue environment and for the green"
+    ):
+        scene.rds.create_blue_green_deployment(
+            BlueGreenDeploymentName="x", Source=arn, TargetDBClusterParameterGroupName=different
+        )
+
+
+def test_what_takes_the_switchover_of_a_mysql_back_is_found_before(mysql: Scene) -> None:
+    scene = mysql
+    scene.deploy()
+    before = scene.checks()
+    assert [name for name, one in before.items() if one["status"] == "failed"] == []
+    there = Endpoint(
+        "green", scene.green, scene.blue.port, scene.blue.user, scene.blue.password, ca_cert=scene.lab.ca_file
+    )
+    with connected(replace(there, address=scene.lab.address(scene.green))) as conn:
+        conn.begin()
+        rows(conn, "INSERT INTO shop.t VALUES (1)")
+        found = scene.checks()
+        assert bad(found) == {"green_read_only"}
+        assert f"of {scene.blue.user}" in found["green_read_only"]["evidence"]
+        assert "the green environment has active writes" in scene.canceled()
+    tag = {"Key": "stage", "Value": "green"}
+    scene.rds.add_tags_to_resource(ResourceName=scene.describe()["Target"], Tags=[tag])
+    after = scene.checks()
+    assert bad(after) == set()
+    assert "these are lost: stage=green" in after["aws_green_tags"]["evidence"]

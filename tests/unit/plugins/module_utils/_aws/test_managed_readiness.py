@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws import managed, managed_wait
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readiness_managed_around as around
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readiness_managed_left as left
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readiness_managed_rules as rules
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.clusters import instance_of
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.managed import Place
@@ -104,7 +105,10 @@ def seen(**fields: Any) -> managed_wait.Seen:
             "Correct the replication errors and then switch over",
         ),
         (lambda: rules.size(replace(place(), members=place().members * 2), place()), "would be left behind"),
-        (lambda: around.integrations(place(), [{"SourceArn": place().arn, "IntegrationName": "z"}], True), "z (None)"),
+        (
+            lambda: around.integrations(place(), None, [{"SourceArn": place().arn, "IntegrationName": "z"}], True),
+            "z (None)",
+        ),
         (
             lambda: around.proxies(
                 place(GlobalClusterIdentifier="g"), [({"DBProxyName": "p"}, [{"TrackedClusterId": "shop"}])]
@@ -144,7 +148,7 @@ def test_what_it_takes_is_ok(check: Callable[[], Check]) -> None:
         lambda: rules.log(place(), GROUP, {"binlog_format": "MIXED"}, major=False),
         lambda: rules.version(place("postgres", "16.4", "db"), major=False),
         lambda: rules.protection(place(DeletionProtection=True), place()),
-        lambda: rules.carried(place(AssociatedRoles=[{"RoleArn": "r"}]), place()),
+        lambda: left.carried(place(AssociatedRoles=[{"RoleArn": "r"}]), place()),
         lambda: around.autoscaling(place(), [{"PolicyName": "p"}]),
     ],
 )
