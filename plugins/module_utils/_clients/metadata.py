@@ -13,7 +13,7 @@ its documentation UsingTheBlueGreenPlugin and GrantingPermissionsToNonAdminUserI
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -35,11 +35,15 @@ _ENGINES = {
 
 @dataclass(frozen=True)
 class Statements:
-    """What the wrapper asks: whether the metadata is there at all, and what it says; ``grant`` lets a user ask it."""
+    """What the wrapper asks: whether the metadata is there at all, and what it says; ``grant`` lets a user ask it.
+
+    ``members`` asks who is in the cluster, empty for an instance of RDS, which is in none.
+    """
 
     exists: str
     status: str
     grant: str
+    members: str = ""
 
 
 _MYSQL = Statements(
@@ -48,12 +52,18 @@ _MYSQL = Statements(
     "GRANT SELECT ON mysql.rds_topology TO '{user}'@'%'",
 )
 STATEMENTS = {
-    "aurora_mysql": _MYSQL,
+    "aurora_mysql": replace(
+        _MYSQL,
+        members="SELECT server_id FROM information_schema.replica_host_status"
+        " WHERE time_to_sec(timediff(now(), last_update_timestamp)) <= 300 OR session_id = 'MASTER_SESSION_ID'",
+    ),
     "rds_mysql": _MYSQL,
     "aurora_postgresql": Statements(
         "SELECT 'pg_catalog.get_blue_green_fast_switchover_metadata'::pg_catalog.regproc",
         "SELECT * FROM pg_catalog.get_blue_green_fast_switchover_metadata('aws_jdbc_driver-4.4.0')",
         "GRANT EXECUTE ON FUNCTION pg_catalog.get_blue_green_fast_switchover_metadata(text) TO {user}",
+        "SELECT server_id FROM pg_catalog.aurora_replica_status() WHERE extract(epoch FROM (now() - last_update_timestamp)) <= 300"
+        " OR session_id = 'MASTER_SESSION_ID' OR last_update_timestamp IS NULL",
     ),
     "rds_postgresql": Statements(
         "SELECT 'rds_tools.show_topology'::pg_catalog.regproc",
@@ -165,6 +175,21 @@ class Reader:
             return [_row(found) for found in self.session.rows(STATEMENTS[self._dialect].status)]
         except BlueGreenError as error:
             raise _told(error, self.session.endpoint, self._dialect) from None
+
+    def members(self) -> frozenset[str] | None:
+        """The names that the servers of the cluster have now, None where nobody tells.
+
+        Raises :class:`BlueGreenError` when the server does not answer.
+        """
+        statement = STATEMENTS[self._dialect].members
+        if not statement:
+            return None
+        try:
+            return frozenset(str(found["server_id"]) for found in self.session.rows(statement))
+        except BlueGreenError as error:
+            if error.details.get("reason") in ("absent", "grant"):
+                return None
+            raise
 
     def close(self) -> None:
         """End the connection."""

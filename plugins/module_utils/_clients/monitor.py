@@ -74,6 +74,8 @@ class Monitor:
         self._before: dict[str, tuple[str, ...]] = {}
         self._blue_moved: bool | None = None
         self._green_gone: bool | None = None
+        self._members: frozenset[str] | None = None  # green's names when the watch began
+        self._renamed: bool | None = None
         self._told: Phase | None = None
         self._state = State()
         self._writes = _Writes()
@@ -101,6 +103,8 @@ class Monitor:
             self._before[name] = self._addresses(name) or ()
         for name, side in self._sides.items():
             self._look_at(name, side)
+        if "green" in self._sides:
+            self._members = self._sides["green"].members()
         self._look_at_names()
         return {name: side.problem or side.rows for name, side in self._sides.items()}
 
@@ -167,11 +171,20 @@ class Monitor:
     def _look_at(self, name: str, side: _Side) -> None:
         begun = self._clock()
         phase, writable = side.look()
+        renamed = name == "green" and self._is_renamed(side)
         with self._lock:
             self._phases[name] = phase
+            self._renamed = self._renamed or renamed or None
             self._observe()
             for event in self._writes.seen(name, writable, begun, self._clock(), self._state.phase):
                 self._note(event)
+
+    def _is_renamed(self, green: _Side) -> bool:
+        """Whether no member of green has a name that one had when the watch began: it has those of blue then."""
+        if not self._members or self._renamed or self.state.phase < Phase.IN_PROGRESS:
+            return False
+        found = green.members()
+        return bool(found) and not self._members & (found or frozenset())
 
     def _look_at_names(self) -> None:
         blue = {name: self._addresses(name) for name in self._names.blue}
@@ -202,7 +215,7 @@ class Monitor:
             source, target = None, self._told
         before = self._state.events
         self._state = phases.observe(
-            self._state, Look(self._clock(), source, target, self._blue_moved, self._green_gone)
+            self._state, Look(self._clock(), source, target, self._blue_moved, self._green_gone, self._renamed)
         )
         after = self._state.events
         for event in after[len(before) :] if after[: len(before)] == before else after:
@@ -254,6 +267,13 @@ class _Side:
                 self._renamed = not self._renamed
                 return None, None
         return phase, self._writable(reader)
+
+    def members(self) -> frozenset[str] | None:
+        """The names of the members as the server knows them, None when it does not tell now."""
+        try:
+            return self._reader.members() if self._reader else None
+        except BlueGreenError:
+            return None
 
     def close(self) -> None:
         """End the connection."""

@@ -29,6 +29,7 @@ _REASONS: Mapping[int | str, Reason] = {
     1227: "grant",
     1370: "grant",  # ... for a routine
     1146: "absent",  # no such table
+    1109: "absent",  # ... in information_schema
     1049: "absent",
     1305: "absent",  # no such routine
     "42501": "grant",

@@ -221,6 +221,7 @@ def test_the_traffic_moves_under_load_and_no_write_is_lost(quiet: Busy, run_modu
     assert (result["outcome"], result["changed"], result["serving"]) == ("switched_over", True, "green")
     wanted = ["PREPARATION", "IN_PROGRESS", "gates held", "POST", "COMPLETED"]
     assert names(result, *wanted) == wanted
+    assert names(result, "IN_PROGRESS", "Green topology changed") == ["IN_PROGRESS", "Green topology changed"]
     zero = next(entry for entry in result["timeline"] if entry["event"] == "IN_PROGRESS")
     assert zero["offset_ms"] == pytest.approx(0, abs=5)
     assert result["window_from"] == "gate"

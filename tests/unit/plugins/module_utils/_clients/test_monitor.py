@@ -29,6 +29,7 @@ class World:
     writable: dict[str, bool] = field(default_factory=lambda: {"10.0.0.1": True, "10.0.0.2": False})
     dns: dict[str, list[str]] = field(default_factory=lambda: {BLUE: ["10.0.0.1"], GREEN: ["10.0.0.2"]})
     refused: str = "unreachable"
+    members: frozenset[str] | None = None
     hosts: list[tuple[str, str | None]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
 
@@ -51,6 +52,11 @@ class Reader:
         if not status:
             return []
         return [Row(role, "x", 5432, role, status) for role in (SOURCE, TARGET)]
+
+    def members(self) -> frozenset[str] | None:
+        if self._world.status[str(self._endpoint.address)] is None:
+            raise BlueGreenError("no answer", reason="unreachable")
+        return self._world.members
 
     def value(self, _statement: str) -> int:
         return int(not self._world.writable[str(self._endpoint.address)])
@@ -155,6 +161,38 @@ def test_a_watch_that_begins_when_names_have_moved_knows_it(world: World) -> Non
     world.dns = {BLUE: ["10.0.0.2"]}
     _look(monitor, world, 1.0)
     assert monitor.names_settled
+
+
+def test_green_has_new_names_when_none_of_its_members_has_one_that_it_had(world: World) -> None:
+    world.members = frozenset({"shop-1-green-abc123", "shop-2-green-def456"})
+    monitor = _monitor(world, "blue", "green")
+    monitor.connect()
+    world.status = dict.fromkeys(world.status, "SWITCHOVER_IN_POST_PROCESSING")
+    for at, members in enumerate(({"shop-1", "shop-2-green-def456"}, {"shop-1", "shop-2"}, {"shop-1", "shop-2"})):
+        world.members = frozenset(members)
+        _look(monitor, world, 1.0 + at)
+    assert world.events.count("Green topology changed") == 1
+    assert next(one.at for one in monitor.state.events if one.name == "Green topology changed") == 2.0
+
+
+@pytest.mark.parametrize("members", [None, frozenset[str]()])
+def test_members_that_nobody_tells_have_no_new_names(world: World, members: frozenset[str] | None) -> None:
+    world.members = members
+    monitor = _monitor(world, "blue", "green")
+    monitor.connect()
+    world.members = frozenset({"shop-1"})
+    world.status = dict.fromkeys(world.status, "SWITCHOVER_IN_POST_PROCESSING")
+    _look(monitor, world, 1.0)
+    assert "Green topology changed" not in world.events
+
+
+def test_names_that_change_before_a_switchover_are_none_of_it(world: World) -> None:
+    world.members = frozenset({"shop-1-green-abc123"})
+    monitor = _monitor(world, "green")
+    monitor.connect()
+    world.members = frozenset({"shop-9-green-abc123"})
+    _look(monitor, world, 1.0)
+    assert monitor.state.events[-1].name == "CREATED"
 
 
 def test_threads_look_by_themselves_and_end_when_told(world: World) -> None:
