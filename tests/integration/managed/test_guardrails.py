@@ -140,9 +140,19 @@ def test_what_takes_the_switchover_of_a_postgresql_back_is_found_before(postgres
     assert before["green_read_only"]["status"] == before["green_lag"]["status"] == "ok"
 
     scene.sql("SELECT pg_create_logical_replication_slot('dms', 'pgoutput')")
-    assert "managed_slots" in scene.bad()
-    assert EXTERNAL in scene.canceled()
+    reader = scene.rds.create_integration(
+        IntegrationName="to-redshift",
+        SourceArn=scene.describe()["Source"],
+        TargetArn="arn:aws:redshift:us-east-1:123456789012:namespace:x",
+    )
+    found = scene.checks()
+    assert {"managed_slots", "aws_managed_integrations"} <= {
+        key for key, one in found.items() if one["status"] == "failed"
+    }
+    why = scene.canceled()
+    assert EXTERNAL in why and "zero-ETL integrations: to-redshift" in why
     scene.sql("SELECT pg_drop_replication_slot('dms')")
+    scene.rds.delete_integration(IntegrationIdentifier=reader["IntegrationArn"])
 
     address, blue = scene.lab.address(scene.green), scene.blue
     settings = {"host": scene.green, "hostaddr": address, "port": blue.port, "dbname": blue.database}

@@ -1,12 +1,10 @@
 # Copyright (c) 2026 bluegreen.aws contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The account as the RDS API tells of it: quotas, and what there is none of."""
+"""The account as the RDS API tells of it: its quotas."""
 
 from __future__ import annotations
 
-from tests.lab.control_plane.common import page
-from tests.lab.control_plane.errors import ApiError
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import Region, Shape
 
@@ -65,15 +63,6 @@ def clear(plane: ControlPlane) -> None:
             region.maintenance.clear()
 
 
-def integrations(call: Call) -> Shape:
-    """DescribeIntegrations: the lab has none."""
-    identifier = call.params.get("IntegrationIdentifier")
-    if identifier:
-        raise ApiError("IntegrationNotFoundFault", f"Integration {identifier} not found.")
-    return page(call, "Integrations", [])
-
-
 OPERATIONS: dict[str, Handler] = {
     "DescribeAccountAttributes": attributes,
-    "DescribeIntegrations": integrations,
 }

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
-from tests.lab.control_plane.managed_records import Deployment
+from tests.lab.control_plane.integrations import reading
+from tests.lab.control_plane.managed_records import Deployment, arn_of
 from tests.lab.control_plane.managed_watch import trouble
 from tests.lab.control_plane.plane import ControlPlane
+from tests.lab.control_plane.records import Region
 
 CORRECT = "Correct the replication errors and then switch over. "
 
 
-def objection(plane: ControlPlane, deployment: Deployment, seconds: float) -> str | None:
+def objection(plane: ControlPlane, region: Region, deployment: Deployment, seconds: float) -> str | None:
     """Return why a switchover within so many seconds cannot begin, None when it can; raises EngineError."""
     link = deployment.link
     if link is None:
@@ -26,5 +28,11 @@ def objection(plane: ControlPlane, deployment: Deployment, seconds: float) -> st
             f"the replica lag of the green environment is {lag:.0f} seconds, more than the switchover timeout of "
             f"{seconds:.0f} seconds allows"
         )
-    found = [*link.objections("green"), *link.objections("blue")]
+    found = [*_integrations(region, deployment), *link.objections("green"), *link.objections("blue")]
     return "; ".join(found) if found else None
+
+
+def _integrations(region: Region, deployment: Deployment) -> list[str]:
+    """What is read by zero-ETL is not switched over (user guide, "Limitations for blue/green deployments")."""
+    names = reading(region, {arn_of(member) for member in deployment.members()})
+    return [f"the blue or the green environment has zero-ETL integrations: {', '.join(names)}"] if names else []

@@ -103,7 +103,7 @@ class Switchover:
         plane, region, deployment, link = self._plane, self._region, self._deployment, self._link
         rows.show(INITIATED)
         self._last(INITIATED)
-        reason = managed_guardrails.objection(plane, deployment, self._seconds)
+        reason = managed_guardrails.objection(plane, region, deployment, self._seconds)
         if reason is not None:
             raise Canceled(reason)
         rows.show(IN_PROGRESS)

@@ -227,6 +227,7 @@ class Region:
     subnet_groups: dict[str, SubnetGroup] = field(default_factory=dict)
     events: list[Shape] = field(default_factory=list)
     proxies: dict[str, Proxy] = field(default_factory=dict)
+    integrations: dict[str, Shape] = field(default_factory=dict)  # zero-ETL, by the end of the ARN
     quotas: dict[str, int] = field(default_factory=dict)  # set by a knob: name -> maximum
     maintenance: dict[str, list[Shape]] = field(default_factory=dict)  # announced by a knob: ARN -> actions
 
