@@ -15,6 +15,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._aws import managed,
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readiness_managed_around as around
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readiness_managed_left as left
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readiness_managed_rules as rules
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readiness_managed_target as target
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.clusters import instance_of
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.managed import Place
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.parameter_groups import CLUSTER, Group
@@ -38,6 +39,16 @@ def waiting(found: Place, status: str = "pending-reboot") -> Place:
     return replace(found, members=tuple(replace(one, parameter_group_status=status) for one in found.members))
 
 
+def members(found: Place, *volumes: bool) -> Place:
+    """The place with a member for each, with a dedicated log volume or without."""
+    made = [instance_shape(f"shop-{number}", DedicatedLogVolume=volume) for number, volume in enumerate(volumes, 1)]
+    return replace(found, members=tuple(instance_of(one, writer=one is made[0]) for one in made))
+
+
+NEXT = "aurora-mysql8.4"
+STAGE = {"Key": "stage", "Value": "green"}
+OURS = {"Key": "bluegreen:owner", "Value": "bluegreen.aws"}
+GREEN = replace(place(), identifier="shop-green-abc123", arn=f"{ARN}:cluster:shop-green-abc123")
 GROUP = Group(CLUSTER, "shop-blue", "aurora-mysql8.0", "arn")
 VERSIONS = {
     "16.1": EngineVersion("16.1", "aurora-postgresql16", {"16.9": False, "17.4": True}),
@@ -115,6 +126,22 @@ def seen(**fields: Any) -> managed_wait.Seen:
             ),
             "does not go together",
         ),
+        (lambda: rules.version(place("mysql", "5.6.51", "db"), major=False), "of mysql since 5.7"),
+        (lambda: rules.version(place("mariadb", "10.1.48", "db"), major=False), "of mariadb since 10.2"),
+        (lambda: rules.version(place("postgres", "11.0", "db"), major=False), "of postgres since 11.1"),
+        (
+            lambda: left.log_volume(members(place("mysql", kind="db"), True, False)),
+            "on every instance of blue or on none, but shop-2",
+        ),
+        (lambda: around.integrations(place(), GREEN, [{"SourceArn": GREEN.arn, "IntegrationName": "z"}], True), "z ("),
+        (lambda: left.write_forwarding(GREEN, {"a": "enabled", "b": "disabled"}), "but it is on for a"),
+        (lambda: target.target_parameters(place(), NEXT, {}, "g", None, {}), "g of green should be there, but is not"),
+        (lambda: target.target_parameters(place(), NEXT, {}, "g", GROUP, {}), f"should be of the family {NEXT}"),
+        (lambda: target.target_parameters(place(), "", {}, "g", GROUP, {}), "binlog_format is not set in it"),
+        (
+            lambda: target.target_parameters(place(), "", {"lower_case_table_names": "1"}, "g", GROUP, {}),
+            "lower_case_table_names parameter for the blue environment and for the green environment is different",
+        ),
     ],
 )
 def test_what_the_service_refuses_is_a_failed_check_with_a_remedy(check: Callable[[], Check], said: str) -> None:
@@ -136,6 +163,14 @@ def test_what_the_service_refuses_is_a_failed_check_with_a_remedy(check: Callabl
         lambda: rules.switchable(managed.deployment_of(shape()), "shop-84"),
         lambda: rules.green_members(place()),
         lambda: rules.green_replication(seen()),
+        lambda: rules.version(place("mysql", "5.7.44", "db"), major=False),
+        lambda: left.log_volume(members(place("mysql", kind="db"), True, True)),
+        lambda: left.backtrack(place(BacktrackWindow=0)),
+        lambda: left.tags(place(TagList=[STAGE]), replace(GREEN, description={"TagList": [STAGE, OURS]})),
+        lambda: left.resource_ids(place(ActivityStreamStatus="stopped"), GREEN),
+        lambda: left.write_forwarding(GREEN, {"a": "disabled", "b": ""}),
+        lambda: target.target_parameters(place(), GROUP.family, {}, "g", GROUP, {"binlog_format": "ROW"}),
+        lambda: target.target_parameters(POSTGRESQL, "", {}, "g", GROUP, {}),
     ],
 )
 def test_what_it_takes_is_ok(check: Callable[[], Check]) -> None:
@@ -150,6 +185,12 @@ def test_what_it_takes_is_ok(check: Callable[[], Check]) -> None:
         lambda: rules.protection(place(DeletionProtection=True), place()),
         lambda: left.carried(place(AssociatedRoles=[{"RoleArn": "r"}]), place()),
         lambda: around.autoscaling(place(), [{"PolicyName": "p"}]),
+        lambda: left.backtrack(place(BacktrackWindow=86400)),
+        lambda: left.tags(place(TagList=[]), replace(GREEN, description={"TagList": [STAGE]})),
+        lambda: left.resource_ids(place(IAMDatabaseAuthenticationEnabled=True), GREEN),
+        lambda: target.target_parameters(
+            place(), "", {}, "g", GROUP, {"binlog_format": "ROW", "event_scheduler": "ON"}
+        ),
     ],
 )
 def test_what_a_person_should_look_at_is_a_warning(check: Callable[[], Check]) -> None:

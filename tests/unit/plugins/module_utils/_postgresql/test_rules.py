@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
-from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import schema_rules, server_rules
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import (
+    managed_rules,
+    schema_rules,
+    server_rules,
+)
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.catalog import (
     Database,
     DatabaseFacts,
@@ -22,6 +26,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.catalog 
     Table,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.identity import Bare
+from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.managed_rules import Slot
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.publication import Publication
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.subscription import Subscription
 
@@ -189,3 +194,46 @@ def test_large_objects_and_publications_are_compared() -> None:
     assert schema_rules.publication_complete("shop", "blue", Publication("p", True)).status == "ok"
     assert schema_rules.publication_complete("shop", "blue", Publication("p", False)).status == "failed"
     assert schema_rules.publication_complete("shop", "blue", None).status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("settings", "status"),
+    [({"synchronous_commit": "on"}, "ok"), ({"synchronous_commit": "local"}, "failed"), ({}, "failed")],
+)
+def test_a_managed_blue_acknowledges_what_is_on_disk(settings: dict[str, str], status: str) -> None:
+    assert managed_rules.durable(replace(SERVER, settings=settings)).status == status
+
+
+@pytest.mark.parametrize(
+    ("slots", "publisher", "lag"),
+    [
+        ([], "ok", "failed"),
+        ([Slot("rds_a", "rdsrepladmin", 10)], "ok", "ok"),
+        ([Slot("x_of_the_service", "rdsrepladmin", 10)], "ok", "ok"),
+        ([Slot("rds_a", "?", 10)], "ok", "ok"),
+        ([Slot("rds_a", None, 10)], "ok", "failed"),
+        ([Slot("rds_a", "rdsrepladmin", 1 << 30)], "ok", "failed"),
+        ([Slot("rds_a", "rdsrepladmin", 0), Slot("debezium", "cdc", 1 << 30)], "failed", "ok"),
+        ([Slot("rds_a", "rdsrepladmin", 0), Slot("dms", None, 0)], "failed", "failed"),
+        ([Slot("debezium", "cdc", 0)], "failed", "failed"),
+    ],
+)
+def test_the_slots_of_others_are_told_from_those_of_the_service(slots: list[Slot], publisher: str, lag: str) -> None:
+    assert managed_rules.not_a_publisher(slots).status == publisher
+    assert managed_rules.follows(slots).status == lag
+
+
+@pytest.mark.parametrize(("behind", "status"), [(0, "ok"), (-8, "ok"), (1 << 30, "failed"), (None, "failed")])
+def test_a_physical_green_that_does_not_say_how_far_it_is_has_failed(behind: int | None, status: str) -> None:
+    assert managed_rules.follows_physically(behind).status == status
+
+
+def test_a_subscription_of_the_service_is_none_of_blue() -> None:
+    assert managed_rules.not_a_subscriber([("rds_blue_green", "shop")]).status == "ok"
+    assert 'DROP SUBSCRIPTION "their""s"' in managed_rules.not_a_subscriber([('their"s', "shop")]).remedy
+
+
+def test_a_green_that_can_be_written_to_fails_also_when_nobody_does() -> None:
+    assert managed_rules.only_reads("on", []).status == "ok"
+    assert managed_rules.only_reads("off", []).status == "failed"
+    assert "pg_terminate_backend(7)" in managed_rules.only_reads("on", [OpenTransaction(7, "app", "shop", 1)]).remedy
