@@ -17,7 +17,7 @@ from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
-from . import cleanup, drift_apply, drift_copy, identity
+from . import cleanup, drift_apply, drift_copy, identity, way_back
 from .detach import detach
 from .identity import Change, Policy
 from .position import position
@@ -120,6 +120,9 @@ def _act(
     journal: Journal,
     identities: dict[str, list[Change]],
 ) -> float | None:
+    if request.state == "prepared" and green is not None and way_back.follows(blue, green, state.names):
+        way_back.arm(blue, green, state.names, state.databases, journal, slot_timeout=request.slot_timeout)
+        return None
     if request.state == "prepared":
         prepare(
             blue,
@@ -133,7 +136,10 @@ def _act(
         return None
     green = _required(green, "green", request.state)
     if request.state == "positioned":
-        position(green, state, journal, request.position)
+        if way_back.armed(blue, state.names, state.databases):
+            way_back.take_position(blue, green, state, journal, request.position)
+        else:
+            position(green, state, journal, request.position)
         return None
     if request.state == "stopped":
         stop(green, state, journal)

@@ -102,15 +102,16 @@ def prepare(
     publication comes before its slot, because a slot does not see a publication that is younger (PostgreSQL 15-17), and both
     before the clone. Guardrails first: when one fails, nothing is changed.
     """
+    _refuse_standby(blue)
     found = look(blue, names, databases)
     refuse_broken(found, names)
-    role_there = _role_exists(blue, names)
+    role_there = role_exists(blue, names)
     if role_there and not identities and all(have.complete for have in found.values()):
         return
     require(create_checks(blue, None, names, databases, Intent(replica_identity=replica_identity)), "the clone")
     if not role_there:
         with connected(blue) as conn:
-            journal.act(f"create role {names.replication_role} on blue", partial(_create_role, conn, names))
+            journal.act(f"create role {names.replication_role} on blue", partial(create_role, conn, names))
     for database, have in found.items():
         with connected(blue.at(database)) as conn:
             _prepare_database(conn, names, database, have, identities.get(database, []), journal, slot_timeout)
@@ -141,12 +142,24 @@ def _prepare_database(
         )
 
 
-def _role_exists(endpoint: Endpoint, names: Names) -> bool:
+def _refuse_standby(blue: Endpoint) -> None:
+    """Raise :class:`BlueGreenError` for a server on which nothing can be made."""
+    with connected(blue) as conn:
+        if value(conn, "SELECT pg_catalog.pg_is_in_recovery()"):
+            raise BlueGreenError(
+                f"A publication and its slots are wanted on blue at {blue.host}, but that is a physical copy of another server, "
+                "which has nothing of its own: give the writer's endpoint; the green side of a deployment that RDS replicates "
+                "physically cannot have them before the switchover."
+            )
+
+
+def role_exists(endpoint: Endpoint, names: Names) -> bool:
+    """Whether the replication role is there."""
     with connected(endpoint) as conn:
         return bool(value(conn, "SELECT true FROM pg_catalog.pg_roles WHERE rolname = %s", (names.replication_role,)))
 
 
-def _create_role(conn: Connection, names: Names) -> None:
+def create_role(conn: Connection, names: Names) -> None:
     """A role that may only replicate; without a password nobody can log in as it until it is subscribed with."""
     role = sql.Identifier(names.replication_role)
     managed = value(conn, "SELECT true FROM pg_catalog.pg_roles WHERE rolname = %s", (SERVICE_ROLE,))

@@ -47,6 +47,7 @@ from .side_fence import (
     newcomers,
     open_databases,
     read_only_databases,
+    read_only_server,
 )
 from .slot import create_slot, drop_slot, logical_slots
 from .subscription import (
@@ -163,6 +164,7 @@ class PostgreSQLSide:
         self._ssl_mode = replication_ssl_mode
         self._record, self._expected = record, expected
         self._cluster: Connection | None = None
+        self._lift = False  # the server is read-only by its own configuration
         self._by_database: dict[str, Connection] = {}
         self._fenced_at: datetime | None = None
         self._proof: Proof | None = None
@@ -175,6 +177,8 @@ class PostgreSQLSide:
     def connect(self) -> None:
         """Open every connection that the window needs."""
         self._cluster = connect(self.endpoint)
+        if control_record.exists(self._cluster, self._names):  # the one database that nobody closes
+            self._lift = read_only_server(self.endpoint.at(self._names.control_database))
         self._by_database = {database: connect(self.endpoint.at(database)) for database in self._databases}
         self._carriers = {}
 
@@ -302,7 +306,7 @@ class PostgreSQLSide:
 
     def open(self) -> None:
         """Every database in one transaction; sessions that logged in while it was closed would stay read-only and are ended."""
-        moment = open_databases(self._conn, self._databases)
+        moment = open_databases(self._conn, self._databases, lift=self._lift)
         end_sessions(self._conn, self._databases, moment, self._pids)
 
     # -- helpers

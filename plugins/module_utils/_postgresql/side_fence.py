@@ -79,9 +79,19 @@ def close_databases(conn: Connection, databases: Sequence[str]) -> datetime:
     return _alter(conn, databases, "ALTER DATABASE {} SET default_transaction_read_only = on")
 
 
-def open_databases(conn: Connection, databases: Sequence[str]) -> datetime:
-    """Give ``databases`` back to writers, all in one transaction; returns the server's clock after it."""
-    return _alter(conn, databases, "ALTER DATABASE {} RESET default_transaction_read_only")
+def open_databases(conn: Connection, databases: Sequence[str], *, lift: bool = False) -> datetime:
+    """Give ``databases`` back to writers, all in one transaction; returns the server's clock after it.
+
+    ``lift`` is for a server that is read-only by its own configuration, which a database overrides.
+    """
+    how = "SET default_transaction_read_only = off" if lift else "RESET default_transaction_read_only"
+    return _alter(conn, databases, f"ALTER DATABASE {{}} {how}")
+
+
+def read_only_server(endpoint: Endpoint) -> bool:
+    """Whether clients cannot write although ``endpoint``'s database is not closed, as where RDS has switched over from."""
+    with closing(connect(endpoint, fenced=True)) as conn:
+        return bool(value(conn, "SHOW default_transaction_read_only") == "on")
 
 
 def _alter(conn: Connection, databases: Sequence[str], statement: str) -> datetime:
