@@ -144,8 +144,10 @@ class Service:
     def binlog_position(self, deployment: Deployment) -> dict[str, Any] | None:
         """``file`` and ``position`` of new production's binary log at which it was opened, None of an engine without one.
 
-        The event has the name that green's writer had before the switchover; new production's members have blue's.
+        The event has the name that green's writer had before the switchover; new production's members have blue's. Production had
+        the same names in earlier deployments, so an event from before this one was made is another log's.
         """
+        since = deployment.description.get("CreateTime")
         arns = [deployment.target, *(member.target_arn for member in deployment.members)]
         names = {_GREEN.sub("", identifier_of(arn)) for arn in arns if arn}
         told = [
@@ -153,6 +155,7 @@ class Service:
             for event in self._events("db-instance", None)
             if _GREEN.sub("", str(event.get("SourceIdentifier"))) in names
             and _WORDS in str(event.get("Message", ""))
+            and (since is None or event["Date"] >= since)
             and (found := _COORDINATES.search(str(event["Message"])))
         ]
         if not told:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -21,16 +22,18 @@ from .._clients.resolve import addresses
 from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
+from .._core.waiting import Deadline
 from .._switchover.gates import Gates, Target
 from .._switchover.gates.options import build
 from .._switchover.timeline import Timeline
 from . import guardrails
 from .run import Limits, Run
-from .service import Places, Service
+from .service import POLL, Places, Service
 
 ENGINE = "managed"
 DEFAULT_TIMEOUT = 300  # s, the service's own
 _SHORTEST, _LONGEST = 30, 3600
+_EVENT = 10.0  # s for the event with the coordinates to be there
 _HOLDING = ("haproxy", "pgbouncer")
 # Options of the other engines: the service replicates, and ends it, by itself.
 _MEANINGLESS = (
@@ -174,8 +177,7 @@ class Switchover:
         found = self._service.places(now) if now else places
         position = None
         if serving == "green" and now is not None and found.green and "mysql" in found.green.engine:
-            with suppress(BlueGreenError):
-                position = self._service.binlog_position(now)
+            position = self._position(now, _EVENT if before is not None and not before.switched else 0.0)
         return {
             "serving": serving,
             "blue": _side(found.blue, serving == "blue"),
@@ -183,6 +185,19 @@ class Switchover:
             "deployment": now.as_dict() if now else None,
             "binlog_position": position,
         }
+
+
+    def _position(self, now: Deployment, patience: float) -> dict[str, Any] | None:
+        """What the service's event says of new production's log; it may be a moment late."""
+        deadline = Deadline(patience)
+        while True:
+            with suppress(BlueGreenError):
+                position = self._service.binlog_position(now)
+                if position is not None or deadline.passed:
+                    return position
+            if deadline.passed:
+                return None
+            time.sleep(min(POLL, deadline.left))
 
 
 def _watched(side: str, logins: Mapping[str, tuple[Endpoint, str]]) -> Watched:

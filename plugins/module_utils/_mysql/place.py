@@ -22,8 +22,9 @@ from .._core.names import Names
 from . import canary, record
 from .canary import Bounds
 from .connection import code, rows, value
-from .coordinates import Coordinates, binary_logs, gtid_executed, subtract
-from .prepare import HEARTBEAT, PREPARED_AT
+from .coordinates import Coordinates, binary_logs, current, gtid_executed, subtract
+from .dialect import Dialect
+from .prepare import HEARTBEAT, PREPARED_AT, PREPARED_ON
 
 if TYPE_CHECKING:
     from pymysql.connections import Connection
@@ -37,6 +38,8 @@ GtidPolicy = Literal["auto", "required", "off"]
 ANEW = "delete green, then clone again"
 # Where an event group, or the end of a file, begins: nothing is cut in two there.
 _BOUNDARY = re.compile(r"(?:Anonymous_)?Gtid.*|Rotate|Stop|Format_desc|Previous_gtids")
+_CHANGE = re.compile(r"Query|Write_rows|Update_rows|Delete_rows|Xid")
+_EVENTS_READ = 1000  # of what green wrote itself the first comes at once, because blue was not written to before
 _NO_SUCH_PLACE = 1220
 _FIRST_TRUSTED = (2, 10)
 _FIRST_TRUSTED_ENHANCED = (8, 4, 8)
@@ -53,10 +56,14 @@ class Reported:
 
 @dataclass(frozen=True)
 class Found:
-    """The clone's position and what it was checked by: ``gtid`` is exact, ``canary`` within 0.1 s of writes, ``bounds`` coarse."""
+    """Green's position and what it was checked by: ``gtid`` is exact, ``canary`` within 0.1 s of writes, ``bounds`` coarse.
+
+    ``closed``: the end of green's own log, when green is no clone but served before blue did: what it wrote until there, blue has.
+    """
 
     at: Coordinates
     checked: Checked
+    closed: Coordinates | None = None
 
 
 def doubt(engine_version: str, *, enhanced: bool) -> str | None:
@@ -99,6 +106,12 @@ def refuse_stranger(blue: Connection[Cursor], green: Connection[Cursor], names: 
         )
 
 
+def served_before(blue: Connection[Cursor], green: Connection[Cursor], names: Names) -> bool:
+    """Whether green is no clone but the older one, as on a way back: ``prepared`` ran there, and what it noted is of its log."""
+    on = record.notes(green, names.deployment_id).get(PREPARED_ON)
+    return on is not None and on != str(value(blue, "SELECT @@server_uuid"))
+
+
 def by_gtid(blue: Connection[Cursor], green: Connection[Cursor]) -> Found:
     """Green's own set of GTIDs; raises :class:`BlueGreenError` for one that blue does not know."""
     executed = gtid_executed(green)
@@ -133,14 +146,16 @@ def by_position(
             f"blue beside the clone, or use GTIDs on both sides; {ANEW}."
         )
     checked: Checked = "bounds" if bounds is None else "canary"
-    bounds = bounds or _since_prepared(green, names)
+    served = served_before(blue, green, names)
+    bounds = bounds or (Bounds(None, None) if served else _since_prepared(green, names))
     if not bounds.holds(at):
         raise BlueGreenError(
             f"Green's position should be {bounds}, as the rows in it show, but {'the option position' if given else 'the event'} says "
             f"{at}, which would lose or repeat what was written in between: {'correct it, or ' if given else ''}{ANEW}."
         )
     _refuse_split(blue, at)
-    return Found(at, checked)
+    _refuse_own(blue, green, at)
+    return Found(at, checked, current(green, Dialect.of(green)) if served else None)
 
 
 def clean(blue: Connection[Cursor], green: Connection[Cursor], state: State) -> None:
@@ -185,6 +200,18 @@ def _refuse_split(blue: Connection[Cursor], at: Coordinates) -> None:
         raise BlueGreenError(
             f"A transaction should begin at green's position {at} in blue's log, but an event {kind} is there: the position is in the "
             f"middle of a transaction; give the right one, or {ANEW}."
+        )
+
+
+def _refuse_own(blue: Connection[Cursor], green: Connection[Cursor], at: Coordinates) -> None:
+    """Blue's log from there on holds nothing that green wrote itself, which blue got from it before it was opened."""
+    mine = int(value(green, "SELECT @@GLOBAL.server_id"))
+    found = rows(blue, f"SHOW BINLOG EVENTS IN %s FROM {at.offset} LIMIT {_EVENTS_READ}", (at.file,))
+    own = [event for event in found if int(event[3]) == mine and _CHANGE.match(str(event[2]))]
+    if own:
+        raise BlueGreenError(
+            f"Blue's log from green's position {at} on should hold nothing that green wrote itself, but at {at.file}:{own[0][1]} it "
+            f"does (server_id {mine}), so the position is too early: give the one at which blue was opened, or {ANEW}."
         )
 
 

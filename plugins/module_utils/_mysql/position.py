@@ -65,7 +65,8 @@ def position(blue: Endpoint, green: Endpoint, state: State, journal: Journal, wa
             checked = found.checked
             what = f"record position {found.at} on green, checked by {found.checked}"
             keep = (RETENTION, replication_user.NOTE)
-            journal.act(what, partial(record.begin, conn, names.deployment_id, found.at, keep))
+            settings = {"closed_green": str(found.closed)} if found.closed else {}
+            journal.act(what, partial(record.begin, conn, names.deployment_id, found.at, keep, settings))
         else:
             _refuse_other(state, wanted)
         account = replication_user.find(conn, names.deployment_id, wanted.login)
@@ -95,10 +96,16 @@ def close(conn: Connection[Cursor], state: State, journal: Journal, login: Login
 def _find(blue: Connection[Cursor], green: Connection[Cursor], state: State, wanted: Wanted) -> Found:
     place.refuse_stranger(blue, green, state.names)
     green_mode = state.green.gtid_mode if state.green else "OFF"
-    if wanted.given is None and place.mode(wanted.gtid, state.blue.gtid_mode, green_mode) == "gtid":
-        return place.by_gtid(blue, green)
-    if wanted.gtid == "required":
+    if wanted.gtid == "required" and wanted.given is not None:
         raise BlueGreenError("gtid=required, but a position is given too: leave one of the two options out.")
+    if place.mode(wanted.gtid, state.blue.gtid_mode, green_mode) == "gtid":
+        return place.by_gtid(blue, green)
+    if wanted.given is None and place.served_before(blue, green, state.names):
+        raise BlueGreenError(
+            "Green served before blue did, so its position is where blue's log was when blue was opened, but the option position is "
+            "missing: give what the service's event 'Binary log coordinates in green environment after switchover' says, or use GTIDs "
+            "on both sides."
+        )
     place.clean(blue, green, state)
     reported = Reported() if wanted.given else wanted.reported()
     return place.by_position(blue, green, state.names, wanted.given, reported)
@@ -121,7 +128,7 @@ def _clear_replication(conn: Connection[Cursor], state: State, journal: Journal)
 
 def _refuse_other(state: State, wanted: Wanted) -> None:
     recorded = state.record.position if state.record else None
-    if wanted.given is None or recorded is None:
+    if wanted.given is None or recorded is None or not recorded.file:  # by GTIDs, for which a position is not needed
         return
     given = Coordinates.parse(wanted.given)
     if (given.file, given.offset) != (recorded.file, recorded.offset):

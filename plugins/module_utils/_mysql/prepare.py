@@ -17,7 +17,7 @@ from .._core.endpoint import Endpoint
 from .._core.journal import Journal
 from .._core.names import Names
 from . import record, replication_user
-from .connection import connected, rows
+from .connection import connected, rows, value
 from .coordinates import current
 from .dialect import Dialect
 from .guardrails import create_checks
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 HEARTBEAT = "heartbeat"
 RETENTION = "binlog_retention_hours"
 PREPARED_AT = "prepared_at"
+PREPARED_ON = "prepared_on"
 NO_RETENTION = "none"
 
 
@@ -177,8 +178,9 @@ def _owed(conn: Connection[Cursor], names: Names) -> bool:
 
 
 def _heartbeat(conn: Connection[Cursor], names: Names) -> None:
-    """A write after everything else, so that the log is not empty, and where the log was before it."""
+    """A write after everything else, so that the log is not empty, and where the log, and whose, was before it."""
     at = current(conn, Dialect.of(conn))
+    record.note(conn, names.deployment_id, PREPARED_ON, str(value(conn, "SELECT @@server_uuid")))
     record.note(conn, names.deployment_id, PREPARED_AT, f"{at.file}:{at.offset}")
     record.write_marker(conn, names.deployment_id, HEARTBEAT)
 

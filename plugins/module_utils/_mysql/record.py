@@ -137,8 +137,14 @@ def commit(conn: Connection[Cursor], deployment_id: str, **fields: Any) -> None:
         )
 
 
-def begin(conn: Connection[Cursor], deployment_id: str, position: Coordinates, keep: Collection[str]) -> None:
-    """Commit the clone's position; in the same transaction go the rows that are blue's and were carried along.
+def begin(
+    conn: Connection[Cursor],
+    deployment_id: str,
+    position: Coordinates,
+    keep: Collection[str],
+    settings: Mapping[str, Any],
+) -> None:
+    """Commit green's position and the record's first settings; in the same transaction go blue's rows that were carried along.
 
     Every record is one of those. The notes under the names ``keep`` are true of the clone as well. What a fence had locked on
     blue is locked here, so it becomes the deployment's own to unlock.
@@ -160,8 +166,8 @@ def begin(conn: Connection[Cursor], deployment_id: str, position: Coordinates, k
         execute(conn, "DELETE FROM bluegreen.control_record")
         execute(
             conn,
-            "INSERT INTO bluegreen.control_record (deployment_id, position, settings) VALUES (%s, %s, '{}')",
-            (deployment_id, _json(position)),
+            "INSERT INTO bluegreen.control_record (deployment_id, position, settings) VALUES (%s, %s, %s)",
+            (deployment_id, _json(position), _json(settings)),
         )
 
 

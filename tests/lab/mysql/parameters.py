@@ -217,10 +217,27 @@ LAB_SETTINGS: Mapping[str, str] = {
     "relay-log-recovery": "ON",
     "skip-replica-start": "ON",  # replication that was on is started again when the volume is ready
     "log-replica-updates": "ON",
-    # The schema mysql is not replicated: rows of its tables, and statements about accounts, which are writes to them.
-    "replicate-wild-ignore-table": "mysql.%",
     "binlog-expire-logs-auto-purge": "ON",
 }
+# Aurora replicates nothing of the schema mysql: neither rows of its tables nor statements about accounts, which are writes to
+# them. RDS replicates accounts, and leaves out tables of its own (SHOW REPLICA STATUS there); that GRANT SELECT ON
+# mysql.rds_topology does not reach green (the wrappers' guide, "Granting Permissions to Non-Admin Users") says that it is one.
+FILTERS = ("replicate-wild-ignore-table", "mysql.%")
+RDS_FILTERS = (
+    "replicate-ignore-table",
+    ",".join(
+        f"mysql.{name}"
+        for name in (
+            "plugin",
+            "rds_configuration",
+            "rds_history",
+            "rds_monitor",
+            "rds_replication_status",
+            "rds_sysinfo",
+            "rds_topology",
+        )
+    ),
+)
 # Not for a community server: it does not know them, or the lab decides them.
 NOT_TRANSLATED = frozenset(
     {
@@ -308,7 +325,7 @@ def variables(family: str, parameters: Mapping[str, str]) -> dict[str, str]:
 
 def server_settings(family: str, parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the configuration of a community server for the effective parameters of the service."""
-    settings = dict(LAB_SETTINGS)
+    settings = {**LAB_SETTINGS, **dict([RDS_FILTERS if family in RDS_FAMILIES else FILTERS])}
     for name, value in variables(family, parameters).items():
         option = name.replace("_", "-")
         own = settings.pop(option, None)

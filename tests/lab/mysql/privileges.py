@@ -47,8 +47,11 @@ _BEFORE_84 = (
     ("mysql.rds_reset_external_source", "mysql.rds_reset_external_master"),
     ("mysql.rds_set_source_auto_position", "mysql.rds_set_master_auto_position"),
     ("mysql.rds_next_source_log", "mysql.rds_next_master_log"),
-    ("mysql.rds_set_binlog_source_ssl", "mysql.rds_set_binlog_master_ssl"),
 )
+# What only Aurora has. RDS for MySQL encrypts a replication by the argument alone, without certificates that were imported
+# ("mysql.rds_set_external_source" of its reference), and has a delay with GTIDs as well.
+_NOT_ON_RDS = ("aurora", "binlog_ssl_material", "binlog_source_ssl")
+_MATERIAL = "EXISTS (SELECT 1 FROM mysql.rds_binlog_ssl_material)"
 _SLEEPS = {True: ("1", "2"), False: ("0", "0.3")}
 
 STATIC_RIGHTS = (
@@ -155,6 +158,9 @@ def procedures(version: str, sleeps: bool) -> list[str]:
         "{skip_counter}": "sql_replica_skip_counter",
         "{own_users}": ", ".join(f"'{name}'" for name in OWN_USERS),
         "{version}": ".".join(map(str, release(version))),
+        "{material}": "TRUE" if rds else _MATERIAL,
+        "{delay}": ", delay int" if rds else "",
+        "{delayed}": "CONCAT(', SOURCE_DELAY=', delay)" if rds else "''",
     }
     statements = []
     for heading, end in zip(headings, ends, strict=True):
@@ -163,7 +169,7 @@ def procedures(version: str, sleeps: bool) -> list[str]:
             body = body.replace(mark, word)
         kind, name = re.findall(r"\b(FUNCTION|PROCEDURE) (mysql\.\w+)\(", body)[0]
         statements += [f"DROP {kind} IF EXISTS {one}" for one in dict.fromkeys((name, _earlier(name)))]
-        if rds and "aurora" in name:
+        if rds and any(part in name for part in _NOT_ON_RDS):
             continue
         since, before = _numbers(heading[2]), _numbers(heading[3] or "99")
         if rds or since <= release(version) < before:

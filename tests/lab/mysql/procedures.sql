@@ -7,7 +7,8 @@
 -- MySQL 8.0; that Aurora's are alike is an assumption.
 --
 -- A line `-- name from [to]` begins one statement; it is there from Aurora version `from` on and before version `to`.
--- {short} and {long} are seconds of sleep, {definer} is the service's account. The first ones are not the service's: they
+-- {short} and {long} are seconds of sleep, {definer} is the service's account; {material}, {delay} and {delayed} are what RDS
+-- for MySQL has differently. The first ones are not the service's: they
 -- run with the rights of whoever calls them (SQL SECURITY INVOKER), which are the service's below its own procedures only.
 
 -- state 3.0
@@ -73,7 +74,7 @@ BEGIN
       'You can''t modify replication because replication is running. First call mysql.rds_stop_replication.';
   END IF;
   IF p_ssl = 1 THEN
-    IF NOT EXISTS (SELECT 1 FROM mysql.rds_binlog_ssl_material) THEN
+    IF NOT {material} THEN
       SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
         'SSL material is not imported. First call mysql.rds_import_binlog_ssl_material.';
     END IF;
@@ -98,10 +99,10 @@ END
 
 -- rds_set_external_source_with_auto_position 3.0
 CREATE {definer} PROCEDURE mysql.rds_set_external_source_with_auto_position(host_name varchar(255), host_port int,
-  replication_user_name varchar(100), replication_user_password varchar(200), ssl_encryption tinyint)
+  replication_user_name varchar(100), replication_user_password varchar(200), ssl_encryption tinyint{delay})
 BEGIN
   CALL mysql.rds_configure_source(host_name, host_port, replication_user_name, replication_user_password,
-    ', SOURCE_AUTO_POSITION=1', ssl_encryption);
+    CONCAT(', SOURCE_AUTO_POSITION=1', {delayed}), ssl_encryption);
   CALL mysql.rds_record_replication('set master', host_name, host_port, replication_user_name, NULL, NULL, NULL);
 END
 

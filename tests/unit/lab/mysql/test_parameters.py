@@ -86,6 +86,13 @@ def test_the_schema_of_the_service_is_never_replicated() -> None:
     assert server_settings(FAMILY, wanted)["loose-replicate-wild-ignore-table"] == "mysql.%,shop.tmp%,shop.log%"
 
 
+def test_rds_replicates_accounts_and_nothing_of_its_own_tables() -> None:
+    settings = server_settings("mysql8.0", {"replicate-ignore-table": "shop.log"})
+    ignored = settings["loose-replicate-ignore-table"].split(",")
+    assert "mysql.rds_topology" in ignored and "shop.log" in ignored
+    assert "mysql.user" not in ignored and not [name for name in settings if "wild" in name]
+
+
 def test_a_running_server_takes_dynamic_changes_only() -> None:
     running = {**ROW, "gtid-mode": "OFF", "time_zone": "UTC", "long_query_time": "1"}
     wanted = {"binlog_format": "MIXED", "gtid-mode": "ON", "time_zone": "UTC", "read_only": "1"}

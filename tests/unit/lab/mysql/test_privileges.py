@@ -104,3 +104,16 @@ def test_a_password_is_a_value_and_never_part_of_a_statement() -> None:
     for statement, values in master("admin", "secret"):
         assert "secret" not in statement
         assert statement.count("%s") == len(values)
+
+
+@pytest.mark.parametrize(
+    ("version", "name"),
+    [
+        ("8.0.44", "rds_set_external_master_with_auto_position"),
+        ("8.4.8", "rds_set_external_source_with_auto_position"),
+    ],
+)
+def test_rds_encrypts_without_certificates_and_delays_with_gtids(version: str, name: str) -> None:
+    found = made(version)
+    assert found[name] == 6
+    assert not [one for one in found if "ssl" in one]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -119,3 +120,14 @@ def test_the_coordinates_are_those_of_new_productions_writer_by_either_name(depl
     found = _service(Api(events=events)).binlog_position(deployment)
     assert found == {"file": "mysql-bin-changelog.000004", "position": 158}
     assert _service(Api()).binlog_position(deployment) is None
+
+
+def test_coordinates_from_before_the_deployment_was_made_are_those_of_an_earlier_one(deployment: Deployment) -> None:
+    made = replace(deployment, description={"CreateTime": datetime(2026, 11, 26, 9, tzinfo=UTC)})
+
+    def told(hour: int) -> Api:
+        moment = datetime(2026, 11, 26, hour, tzinfo=UTC)
+        return Api(events=[{"Date": moment, "SourceIdentifier": "shop-1", "Message": WORDS.format(4, 158)}])
+
+    assert _service(told(8)).binlog_position(made) is None
+    assert _service(told(10)).binlog_position(made) == {"file": "mysql-bin-changelog.000004", "position": 158}
