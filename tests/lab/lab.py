@@ -103,6 +103,10 @@ class Faults:
         """Call `nth` of an operation fails with a code; with `after`, it takes effect and only the answer is lost."""
         self.turn("fail", operation=operation, code=code, message=message, nth=nth, calls=calls, after=after)
 
+    def lose(self, operation: str, nth: int = 1, calls: int = 1, seconds: float = 0.0, effect: bool = True) -> None:
+        """Calls take effect, or do not, and are not answered: the connection is cut, at once or later than a client waits."""
+        self.turn("lose", operation=operation, nth=nth, calls=calls, seconds=seconds, effect=effect)
+
     def deny(self, operation: str) -> None:
         """An operation is not allowed any more, as without its IAM permission."""
         self.turn("deny", operation=operation)
@@ -120,7 +124,7 @@ class Faults:
         self.turn("caller", arn=arn)
 
     def clear(self) -> None:
-        """Take back what `throttle`, `fail`, `deny`, `delay`, `quota`, `announce`, `caller` and `managed` did."""
+        """Take back what `throttle`, `fail`, `lose`, `deny`, `delay`, `quota`, `announce`, `caller` and `managed` did."""
         self.turn("clear")
 
     def delay(self, state: str, seconds: float) -> None:

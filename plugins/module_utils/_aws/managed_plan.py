@@ -126,6 +126,11 @@ def _after_switchover(found: Existing, wanted: Removal) -> tuple[Step, ...]:
 
 
 def _before_switchover(found: Existing, wanted: Removal) -> tuple[Step, ...]:
+    if wanted.delete_target and found.status == SWITCHOVER_FAILED:
+        raise BlueGreenError(
+            "delete_target is true, but the switchover failed in the middle, so that green may be what serves: look which side takes "
+            "writes, leave delete_target out, and delete the other side yourself. Nothing was deleted."
+        )
     if wanted.delete_source:
         raise BlueGreenError(
             f"delete_source is true, but the deployment is {found.status} and its source is production: delete_source is for what a "

@@ -20,7 +20,7 @@ from .._core.journal import Journal
 from .._core.names import Names
 from . import managed, managed_groups, managed_rules, managed_wait
 from . import readiness_managed_rules as rules
-from .api import Api
+from .api import Api, Unanswered
 from .clusters import read_cluster
 from .managed import Deployment, Place
 from .managed_plan import Making, Step, present_steps
@@ -29,10 +29,11 @@ from .ownership import is_ours, ownership_tags
 from .parameter_groups import ensure_group, user_values
 from .tending import ensure_tags
 from .upgrade import Versions, versions_of
-from .waiters import Waits
+from .waiters import Waits, wait_for
 
 _TAKEN = ("BlueGreenDeploymentAlreadyExistsFault",)
 _NO_INSTANCE = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
+_UNANSWERED = Waits(15, 0.5)  # for a call without an answer to show its effect
 
 
 @dataclass(frozen=True)
@@ -277,23 +278,38 @@ def _make(api: Api, names: Names, blue: Place, request: Request, journal: Journa
 
 
 def _create(api: Api, name: str, blue: Place, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-    answer = api.find(
-        "create_blue_green_deployment",
-        _TAKEN,
-        BlueGreenDeploymentName=name,
-        Source=blue.arn,
-        Tags=ansible_dict_to_boto3_tag_list({**tags, **ownership_tags(name)}),
-        **parameters,
-    )
-    if answer is not None:
-        return str(answer["BlueGreenDeployment"]["BlueGreenDeploymentIdentifier"])
-    found = managed.find(api, name)  # ours when the answer to an earlier try was lost
+    try:
+        answer = api.find(
+            "create_blue_green_deployment",
+            _TAKEN,
+            BlueGreenDeploymentName=name,
+            Source=blue.arn,
+            Tags=ansible_dict_to_boto3_tag_list({**tags, **ownership_tags(name)}),
+            **parameters,
+        )
+    except Unanswered as error:
+        found = _made(api, name, blue, error)
+    else:
+        if answer is not None:
+            return str(answer["BlueGreenDeployment"]["BlueGreenDeploymentIdentifier"])
+        found = managed.find(api, name)  # ours when the answer to an earlier try was lost
     if found is None or found.source != blue.arn:
         raise BlueGreenError(
             f"A deployment {name} of {blue.identifier} is wanted, but the name is taken by one of "
             f"{managed.identifier_of(found.source) if found else 'another source'}: choose another deployment_id."
         )
     return found.identifier
+
+
+def _made(api: Api, name: str, blue: Place, error: Unanswered) -> Deployment | None:
+    """The deployment that was asked for without an answer, as soon as it is seen."""
+    try:
+        return wait_for(_UNANSWERED, lambda: managed.find(api, name), lambda found: found is not None, name, str)
+    except BlueGreenError:
+        raise BlueGreenError(
+            f"The deployment {name} of {blue.identifier} was asked for, but AWS gave no answer, and it was not seen within "
+            f"{_UNANSWERED.timeout:g} s: {error.message.rstrip('.')}; run this again, which goes on with it if it was made."
+        ) from None
 
 
 def _versions(api: Api, blue: Place) -> Versions:

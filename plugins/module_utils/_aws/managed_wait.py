@@ -100,7 +100,7 @@ def wait_ready(api: Api, identifier: str, waits: Waits, progress: Progress) -> S
         return wait_for(waits, observe, done, wanted, Seen.words)
     except WaitTimeout as error:
         deployment = last[0].deployment if last else None
-        told = managed.reasons(api, deployment, progress.since) if deployment else []
+        told = _told(api, deployment, progress.since) if deployment else []
         raise WaitTimeout(_with(error.message, told), reasons=told, progress=progress.entries) from None
 
 
@@ -109,10 +109,8 @@ def require_alive(api: Api, seen: Seen, progress: Progress) -> None:
     deployment = seen.deployment
     wrong = dead_end(deployment) if deployment else None
     if deployment and wrong:
-        told = managed.reasons(api, deployment, progress.since) or managed.reasons(
-            api, deployment, datetime.min.replace(tzinfo=UTC)
-        )
-        details = f" ({deployment.status_details})" if deployment.status_details else ""
+        told = _told(api, deployment, progress.since) or _told(api, deployment, datetime.min.replace(tzinfo=UTC))
+        details = f" ({deployment.status_details.rstrip('.')})" if deployment.status_details else ""
         sentence = (
             f"The deployment {deployment.name} ({deployment.identifier}) is {deployment.status}{details}: {wrong}"
         )
@@ -125,7 +123,7 @@ def require_alive(api: Api, seen: Seen, progress: Progress) -> None:
     broken = replication_error(seen)
     if broken:
         raise BlueGreenError(
-            f"Green should follow blue, but its replication does not go on: {broken.rstrip('.')}; {_mend(broken)}.",
+            f"Green should follow blue, but its replication does not go on: {broken.rstrip('.')}; {mend(broken)}.",
             reasons=[broken],
             progress=progress.entries,
         )
@@ -178,7 +176,7 @@ def wait_gone(api: Api, identifier: str, waits: Waits) -> None:
         if found is None:
             return True
         if deleting and found.status != managed.DELETING:
-            told = managed.reasons(api, found, datetime.now(UTC) - _SKEW)
+            told = _told(api, found, datetime.now(UTC) - _SKEW)
             raise BlueGreenError(
                 _with(
                     f"The deployment {found.name} should be deleted, but the service gave that up: {words(found)}.",
@@ -210,7 +208,16 @@ def _statuses(green: Place | None) -> list[tuple[str, str]]:
     return [*cluster, *((f"instance {one.identifier}", one.status) for one in green.members)]
 
 
-def _mend(broken: str) -> str:
+def _told(api: Api, deployment: Deployment, since: datetime) -> list[str]:
+    """The service's reasons; none when it does not let its events be read, which is no reason to hide what is wrong."""
+    try:
+        return managed.reasons(api, deployment, since)
+    except BlueGreenError:
+        return []
+
+
+def mend(broken: str) -> str:
+    """What a person does about a replication that does not go on."""
     if _NO_FILE in broken:
         return (
             "the binary log that green was to begin with is not there: write something to blue after its reboot (prepare with the "

@@ -84,18 +84,18 @@ def wait_for(
 def eventually(
     waits: Waits, call: Callable[[], None], going: Callable[[], bool], busy: tuple[str, ...], wanted: str
 ) -> None:
-    """Call until it is accepted; a refusal counts as accepted when the resource is going anyway.
+    """Call until it is accepted; a refusal, or no answer, counts as accepted when the resource is going anyway.
 
-    It is going when the answer to an earlier try was lost. A refusal that is not one of ``busy`` passes through.
+    It is going when the answer to a try was lost. A refusal that is not one of ``busy`` passes through.
     """
 
     def attempt() -> ApiError | None:
         try:
             call()
-        except ApiError as error:
+        except (ApiError, Unanswered) as error:
             if going():
                 return None
-            if error.code not in busy or not waits.wait:
+            if isinstance(error, Unanswered) or error.code not in busy or not waits.wait:
                 raise
             return error
         return None

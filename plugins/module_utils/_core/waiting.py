@@ -63,5 +63,5 @@ def wait_until(
         if done(last):
             return last
         if deadline.passed:
-            raise WaitTimeout(f"Waited {timeout:g} s for {wanted}, but last saw {seen(last)}.")
+            raise WaitTimeout(f"Waited {timeout:g} s for {wanted}, but last saw {seen(last).rstrip('.')}.")
         sleep(min(delay, deadline.left))

@@ -26,7 +26,7 @@ from .._core.waiting import Deadline
 from .._switchover.gates import Gates
 from .._switchover.timeline import Timeline
 from . import guardrails
-from .plan import Action, Outcome, first, verdict
+from .plan import SETTLED, Action, Outcome, first, verdict
 from .service import Service, Watch, recently
 
 WindowFrom = Literal["gate", "servers", "metadata", "service"]
@@ -63,6 +63,7 @@ class Run:
         self._held = False  # clients wait at a gate, or may wait there
         self._gate_failed = False
         self._called: float | None = None
+        self.begun = False  # the service was asked, or was at it already
         self._began: datetime = recently()
         self.window_ms: float | None = None
         self.window_from: WindowFrom | None = None
@@ -103,6 +104,7 @@ class Run:
             return "switched_over"
         self._held = action is Action.WATCH and self._gates.state("blue", "green") == "held"
         watch = Watch(self._service, deployment, self._timeline.note)
+        self.begun = action is Action.WATCH
         self._monitor.hurry()
         self._monitor.start()
         try:
@@ -129,6 +131,9 @@ class Run:
                     "wait until it is; rds_blue_green with wait=true does",
                 )
             )
+        trouble = self._service.trouble(deployment)
+        if trouble:
+            self.checks.append(failed("aws_green_replication", f"green does not follow blue: {trouble[0]}", trouble[1]))
         self.checks += self._server_checks()
         self.checks += self._gates.guardrails("blue", "green")
         try:
@@ -141,11 +146,13 @@ class Run:
             self._hold(required=True)
         self._called = time.monotonic()
         self._timeline.note("SwitchoverBlueGreenDeployment")
+        self.begun = True
         try:
             self._service.switch(deployment, self._limits.switchover, self._limits.settle)
         except BlueGreenError as error:
             if "outcome" in error.details:
                 raise
+            self.begun = False
             raise BlueGreenError(
                 f"Refused, nothing was changed: {error.message}", outcome="refused", **error.details
             ) from None
@@ -170,8 +177,14 @@ class Run:
             ended = verdict(status, seen_switching=watch.seen_switching, seconds=seconds, rolled_back=rolled_back)
             if ended is not None and watch.looks:
                 return ended
+            if watch.refused >= SETTLED:
+                raise BlueGreenError(
+                    f"The switchover of {self._service.name} has begun, but how it goes on cannot be seen: "
+                    f"{(watch.problem or '').rstrip('.')}; then run this again to go on watching.",
+                    outcome="unknown",
+                )
             if deadline.passed:
-                why = f" ({watch.problem})" if watch.problem else ""
+                why = f" ({watch.problem.rstrip('.')})" if watch.problem else ""
                 raise BlueGreenError(
                     f"The switchover of {self._service.name} should have ended within {deadline.seconds:g} s, but the service "
                     f"still says {status}{why}: look at it with rds_blue_green_info, and run this again to go on watching.",
@@ -217,7 +230,7 @@ class Run:
             if self._held:
                 self._release("blue")
             self._measure()
-            self.reasons = self._service.reasons(deployment, self._began)
+            self.reasons = self._why(deployment)
             return outcome
         if self._held or self._gates.state("blue", "green") not in ("none", "target"):
             self._release("green")
@@ -248,16 +261,22 @@ class Run:
         self.window_from, self.window_ms = next((one for one in measured if one[1] is not None), (None, None))
 
     def _failed(self, deployment: Deployment) -> BlueGreenError:
-        with suppress(BlueGreenError):
-            self.reasons = self._service.reasons(deployment, self._began)
-        details = f" ({deployment.status_details})" if deployment.status_details else ""
-        why = "; ".join(self.reasons) or "the service gives no reason in its events"
+        self.reasons = self._why(deployment)
+        details = f" ({deployment.status_details.rstrip('.')})" if deployment.status_details else ""
+        why = "; ".join(one.rstrip(".") for one in self.reasons) or "the service gives no reason in its events"
         return BlueGreenError(
             f"The switchover of {self._service.name} should have ended or been taken back, but the deployment is "
             f"{deployment.status}{details}: {why}. Look which side accepts writes, then delete the deployment with rds_blue_green "
             "and create it anew.",
             outcome="failed",
         )
+
+    def _why(self, deployment: Deployment) -> list[str]:
+        """The service's reasons, or why they cannot be read: the outcome is known without them."""
+        try:
+            return self._service.reasons(deployment, self._began)
+        except BlueGreenError as error:
+            return [f"the service's reason could not be read: {error.message}"]
 
     def _point_at(self, side: str) -> None:
         state = self._gates.state("blue", "green")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .._aws import managed
+from .._aws import managed, managed_wait
 from .._aws.api import Api, ApiError, Unanswered
 from .._aws.managed import Deployment, Place, identifier_of
 from .._core.errors import BlueGreenError
@@ -26,6 +26,7 @@ from .._core.waiting import Deadline
 POLL = 0.5  # s between two looks during the switchover
 _SETTLING = 2.0  # s between two attempts while members settle
 _UNANSWERED = 15.0  # s for a call without an answer to show its effect
+_BEGUN = (managed.SWITCHING, managed.SWITCHED, managed.SWITCHOVER_FAILED)
 _STATE_FAULT = "InvalidBlueGreenDeploymentStateFault"
 _STARTED = re.compile(r"^Switchover .*\bstarted\b|\bswitchover\b.*\bstarted\b", re.IGNORECASE)
 _COORDINATES = re.compile(r"file (?P<file>\S+) and position (?P<position>\d+)")
@@ -81,18 +82,29 @@ class Service:
                     return
                 raise BlueGreenError(
                     f"The switchover of {self.name} was asked for, but AWS gave no answer, and it was not seen to begin within "
-                    f"{_UNANSWERED:g} s: {error.message} Look at it with rds_blue_green_info, and run this again.",
+                    f"{_UNANSWERED:g} s: {error.message.rstrip('.')}; look at it with rds_blue_green_info, and run this again.",
                     outcome="unknown",
                 ) from None
             except ApiError as error:
                 if error.code != _STATE_FAULT:
                     raise
-                now = self.find()
-                if now is not None and now.status in (managed.SWITCHING, managed.SWITCHED):
+                now = self._after_refusal(error)
+                if now is not None and now.status in _BEGUN:
                     return  # the answer to an earlier call was lost, or somebody else has called
                 if now is None or now.status != managed.AVAILABLE or deadline.passed:
                     raise
             time.sleep(min(_SETTLING, deadline.left))
+
+    def _after_refusal(self, refusal: ApiError) -> Deployment | None:
+        """The deployment whose state was the reason of a refusal, which may be that an earlier try has begun it."""
+        try:
+            return self.find()
+        except BlueGreenError as error:
+            raise BlueGreenError(
+                f"The switchover of {self.name} may have begun: {refusal.message.rstrip('.')}, and its state cannot be looked at: "
+                f"{error.message.rstrip('.')}; mend that and run this again.",
+                outcome="unknown",
+            ) from None
 
     def _begins(self) -> bool:
         """Whether a switchover whose call was not answered is seen to have begun."""
@@ -100,7 +112,7 @@ class Service:
         while True:
             with suppress(BlueGreenError):
                 now = self.find()
-                if now is not None and now.status in (managed.SWITCHING, managed.SWITCHED):
+                if now is not None and now.status in _BEGUN:
                     return True
             if deadline.passed:
                 return False
@@ -131,6 +143,11 @@ class Service:
                 found.append(f"{place.identifier} is {place.status}")
             found += [f"{one.identifier} is {one.status}" for one in place.members if one.status != "available"]
         return found
+
+    def trouble(self, deployment: Deployment) -> tuple[str, str] | None:
+        """Why green does not follow blue and what to do about it, None while it does."""
+        broken = managed_wait.replication_error(managed_wait.Seen(deployment, self.places(deployment).green))
+        return (broken.rstrip("."), managed_wait.mend(broken)) if broken else None
 
     def reasons(self, deployment: Deployment, since: datetime) -> list[str]:
         """Why the last switchover did not happen, in the service's own words."""
@@ -180,6 +197,7 @@ class Watch:
         self.latest: Deployment | None = deployment
         self.looks = 0
         self.problem: str | None = None
+        self._refused_since: float | None = None
         self.seen_switching = deployment.status == managed.SWITCHING
 
     def start(self) -> None:
@@ -192,14 +210,24 @@ class Watch:
         if self._thread.is_alive():
             self._thread.join(5.0)
 
+    @property
+    def refused(self) -> float:
+        """Seconds for which AWS has been refusing to show the deployment, which does not end by itself as no answer does."""
+        since = self._refused_since
+        return 0.0 if since is None else time.monotonic() - since
+
     def _run(self) -> None:
         identifier = self.latest.identifier if self.latest else ""
         while not self._stopped.is_set():
             try:
                 self._see(self._service.look(identifier))
-                self.problem = None
+                self.problem = self._refused_since = None
             except BlueGreenError as error:
                 self.problem = error.message
+                if not isinstance(error, ApiError):
+                    self._refused_since = None
+                elif self._refused_since is None:
+                    self._refused_since = time.monotonic()
             self._stopped.wait(POLL)
 
     def _see(self, now: Deployment | None) -> None:

@@ -93,13 +93,15 @@ class Switchover:
 
     def go(self) -> dict[str, Any]:
         """Switch over; returns the module's result, raises :class:`BlueGreenError` with all of it that is known."""
-        deployment = self._service.find()
-        places = self._service.places(deployment) if deployment else Places(None, None)
-        over = deployment is not None and deployment.status == SWITCHED
-        logins = {} if over else self._logins(places)
-        names = _names(places)
-        monitor = Monitor([_watched(side, logins) for side in logins], names, self._note)
-        gates = self._gates(places, over)
+        try:
+            deployment = self._service.find()
+            places = self._service.places(deployment) if deployment else Places(None, None)
+            over = deployment is not None and deployment.status == SWITCHED
+            logins = {} if over else self._logins(places)
+            gates = self._gates(places, over)
+        except BlueGreenError as error:
+            raise BlueGreenError(error.message, **{"outcome": "refused", **error.details}) from None
+        monitor = Monitor([_watched(side, logins) for side in logins], _names(places), self._note)
         limits = Limits(
             self._options["switchover_timeout"] or DEFAULT_TIMEOUT,
             self._options["wait_timeout"],
@@ -117,15 +119,27 @@ class Switchover:
         )
         try:
             outcome: str = run.go(deployment)
-            after = self._after(deployment, places, monitor)
-            after["gates"] = gates.positions()
+            after = self._looked(outcome, gates, lambda: self._after(deployment, places, monitor))
         except BlueGreenError as error:
-            details = {"outcome": "refused", **error.details, **self._told(run, places, monitor)}
-            raise BlueGreenError(error.message, **details) from None
+            known = {"outcome": "unknown" if run.begun else "refused"}
+            raise BlueGreenError(
+                error.message, **{**known, **error.details, **self._told(run, places, monitor)}
+            ) from None
         finally:
             gates.close()
         changed = {"changed": False} if outcome == "rolled_back" else {}
         return {"outcome": outcome, **self._told(run, places, monitor), **after, **changed}
+
+    def _looked(self, outcome: str, gates: Gates, after: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Who serves now and where the gates lead; the outcome is known, whether that can be seen or not."""
+        try:
+            return {**after(), "gates": gates.positions()}
+        except BlueGreenError as error:
+            raise BlueGreenError(
+                f"The switchover of {self._service.name} ended as {outcome}, but what is there now cannot be looked at: "
+                f"{error.message.rstrip('.')}; mend that and run this again.",
+                **{**error.details, "outcome": outcome},
+            ) from None
 
     def _note(self, event: str) -> None:
         if event == "IN_PROGRESS":

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 bluegreen.aws contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults of the API on demand: throttle, fail, deny an operation."""
+"""Faults of the API on demand: throttle, fail, deny an operation, lose its answer."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ from tests.lab.control_plane.errors import ApiError, access_denied
 FOREVER = 1_000_000_000
 
 
+class Lost(ApiError):
+    """Not answered at all: the connection is cut, after some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("Lost", "the connection was cut")
+        self.seconds = seconds
+
+
 @dataclass
 class Rule:
     """Calls number `first` to `first + calls - 1` of an operation, counted from now on, answer an error."""
@@ -24,6 +32,7 @@ class Rule:
     first: int = 1
     calls: int = 1
     after: bool = False  # the operation takes effect and only its answer is lost
+    cut: float | None = None  # seconds until the connection is cut, in place of an error
     seen: int = 0
 
 
@@ -43,6 +52,10 @@ class Faults:
     ) -> None:
         """Call `nth` of an operation (and the `calls - 1` after it) fails with a code, before or after its effect."""
         self._add(Rule(operation, code, message, first=nth, calls=calls, after=after))
+
+    def lose(self, operation: str, nth: int = 1, calls: int = 1, seconds: float = 0.0, effect: bool = True) -> None:
+        """Calls take effect, or do not, and are not answered: the connection is cut, at once or later than a client waits."""
+        self._add(Rule(operation, "", "", first=nth, calls=calls, after=effect, cut=seconds))
 
     def deny(self, operation: str) -> None:
         """The operation is not allowed any more, as without the IAM permission."""
@@ -74,7 +87,7 @@ class Faults:
                 rule.seen += 1
                 if not rule.first <= rule.seen < rule.first + rule.calls:
                     continue
-                error = ApiError(rule.code, rule.message) if rule.message else access_denied(service, operation)
+                error = _error(rule, service, operation)
                 if rule.after:
                     after = error
                 else:
@@ -86,3 +99,9 @@ class Faults:
             raise ValueError("calls are counted from 1")
         with self._lock:
             self._rules.append(rule)
+
+
+def _error(rule: Rule, service: str, operation: str) -> ApiError:
+    if rule.cut is not None:
+        return Lost(rule.cut)
+    return ApiError(rule.code, rule.message) if rule.message else access_denied(service, operation)

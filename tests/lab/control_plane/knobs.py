@@ -70,6 +70,7 @@ class Knobs:
             "throttle": faults.throttle,
             "fail": faults.fail,
             "deny": faults.deny,
+            "lose": faults.lose,
             "falsify_position": self._falsify_position,
             "age_events": self._age_events,
             "announce": self._announce,

@@ -8,8 +8,10 @@ Serves the `rds` and the `neptune` client, which share endpoint prefix, signing 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +22,7 @@ from moto.core.serialize import get_serializer_class
 from moto.core.utils import get_service_model
 
 from tests.lab.control_plane.errors import ApiError, not_in_lab
+from tests.lab.control_plane.faults import Lost
 from tests.lab.control_plane.plane import Call, ControlPlane, Handler
 from tests.lab.control_plane.records import Shape
 
@@ -56,6 +59,11 @@ class Wire:
         model = self._model.operation_model(operation)
         try:
             return self._write(model, self._call(operation, model, request))
+        except Lost as exc:
+            self.plane.clock.pause(exc.seconds)
+            with contextlib.suppress(OSError):  # the client has gone
+                request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            return self._write(model, exc)
         except ApiError as exc:
             return self._write(model, exc)
         except Exception as exc:  # a bug of the lab is an error answer too, with its reason in the lab's log
@@ -80,8 +88,13 @@ class Wire:
             }
         )
         region = self.plane.region(region_of(request.headers.get("Authorization", "")))
-        with self.plane.lock:
-            result = handler(Call(self.plane, region, operation, params))
+        try:
+            with self.plane.lock:
+                result = handler(Call(self.plane, region, operation, params))
+        except ApiError:
+            if isinstance(after, Lost):
+                raise after from None
+            raise
         if after is not None:
             raise after
         return result

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import ApiError
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.managed import Deployment, deployment_of
 from ansible_collections.bluegreen.aws.plugins.module_utils._clients.metadata import Phase
 from ansible_collections.bluegreen.aws.plugins.module_utils._clients.phases import State
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
+from ansible_collections.bluegreen.aws.plugins.module_utils._managed import run as run_module
 from ansible_collections.bluegreen.aws.plugins.module_utils._managed import service as service_module
 from ansible_collections.bluegreen.aws.plugins.module_utils._managed.run import Limits, Run
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.timeline import Timeline
@@ -35,9 +37,15 @@ class Stage:
     def __init__(self, statuses: Sequence[str], *, hold: str = "", call: str = "", rows: bool = False) -> None:
         self.statuses, self.hold, self._call, self.has_rows = list(statuses), hold, call, rows
         self.done: list[str] = []
+        self.broken: tuple[str, str] | None = None
+        self.blind: BlueGreenError | None = None
+        self.silent = False
 
     def settle(self, *_given: Any) -> list[str]:
         return []
+
+    def trouble(self, _deployment: Deployment) -> tuple[str, str] | None:
+        return self.broken
 
     def switch(self, *_given: Any) -> None:
         self.done.append("call")
@@ -45,9 +53,13 @@ class Stage:
             raise BlueGreenError(self._call)
 
     def look(self, _identifier: str) -> Deployment:
+        if self.blind and "call" in self.done and len(self.statuses) == 1:
+            raise self.blind
         return _deployment(self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
 
     def reasons(self, *_given: Any) -> list[str]:
+        if self.silent:
+            raise BlueGreenError("AWS refused DescribeEvents.")
         return ["a guardrail"]
 
 
@@ -145,6 +157,32 @@ def test_what_fails_before_the_service_has_begun_is_refused_and_nobody_waits(sta
         _run(stage).go(_deployment("AVAILABLE"))
     assert raised.value.details["outcome"] == "refused"
     assert stage.done == done
+
+
+def test_a_green_that_does_not_follow_is_refused_before_the_call() -> None:
+    stage = Stage(["AVAILABLE"])
+    stage.broken = ("Replication degraded: DDL", "create it anew")
+    with pytest.raises(BlueGreenError, match=r"nothing was changed: green does not follow blue: .*\(create it anew\)"):
+        _run(stage).go(_deployment("AVAILABLE"))
+    assert stage.done == []
+
+
+def test_an_outcome_is_told_although_its_reasons_cannot_be_read() -> None:
+    stage = Stage(["SWITCHOVER_IN_PROGRESS", "AVAILABLE"])
+    stage.silent = True
+    run = _run(stage)
+    assert run.go(_deployment("AVAILABLE")) == "rolled_back"
+    assert run.reasons == ["the service's reason could not be read: AWS refused DescribeEvents."]
+
+
+def test_what_aws_does_not_let_be_seen_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "SETTLED", 0.05)
+    stage = Stage(["SWITCHOVER_IN_PROGRESS"])
+    stage.blind = ApiError("AWS refused it; allow this action.", "AccessDenied")
+    with pytest.raises(BlueGreenError, match=r"has begun, but .*allow this action; then run this again") as raised:
+        _run(stage, settle=60).go(_deployment("AVAILABLE"))
+    assert raised.value.details["outcome"] == "unknown"
+    assert stage.done[-1] == "blue"
 
 
 def test_what_the_service_takes_back_is_an_outcome_and_the_gates_lead_to_blue() -> None:

@@ -95,8 +95,23 @@ def test_a_call_without_an_answer_or_an_effect_ends_as_unknown(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_UNANSWERED", 0.0)
-    with pytest.raises(BlueGreenError, match=r"gave no answer.* AWS did not answer\. Look") as raised:
+    with pytest.raises(BlueGreenError, match=r"gave no answer.* AWS did not answer; look") as raised:
         _service(Api(Unanswered("AWS did not answer."))).switch(deployment, 120, 60)
+    assert raised.value.details["outcome"] == "unknown"
+
+
+def test_a_refusal_for_a_state_that_cannot_be_looked_at_is_unknown(deployment: Deployment) -> None:
+    """An earlier try, whose answer was lost, may be why the service is in another state."""
+    api = Api(FAULT)
+
+    def unanswered(*_given: Any, **_parameters: Any) -> list[Any]:
+        raise Unanswered("AWS did not answer DescribeBlueGreenDeployments.")
+
+    api.pages = unanswered  # type: ignore[method-assign]
+    with pytest.raises(
+        BlueGreenError, match=r"may have begun: .*shop-1 is not .*cannot be looked at: AWS did"
+    ) as raised:
+        _service(api).switch(deployment, 120, 60)
     assert raised.value.details["outcome"] == "unknown"
 
 
