@@ -94,6 +94,9 @@ class Run:
         if step.action is Action.DONE:
             self._point_at("green")
             return "switched_over"
+        if step.action is Action.WATCH and not self._service.begins(deployment, SETTLED):
+            self._timeline.note(f"green's metadata says {target.name if target else '-'}, the service does not")
+            return self._attempt(deployment, Action.CALL)  # what an earlier switchover has left in the rows
         return self._attempt(deployment, step.action)
 
     def _attempt(self, deployment: Deployment, action: Action) -> Outcome:

@@ -78,7 +78,7 @@ class Service:
                 )
                 return
             except Unanswered as error:
-                if self._begins():
+                if self.begins(deployment, _UNANSWERED):
                     return
                 raise BlueGreenError(
                     f"The switchover of {self.name} was asked for, but AWS gave no answer, and it was not seen to begin within "
@@ -106,17 +106,16 @@ class Service:
                 outcome="unknown",
             ) from None
 
-    def _begins(self) -> bool:
-        """Whether a switchover whose call was not answered is seen to have begun."""
-        deadline = Deadline(_UNANSWERED)
-        while True:
+    def begins(self, deployment: Deployment, patience: float) -> bool:
+        """Whether the service says within ``patience`` seconds that a switchover has begun."""
+        deadline = Deadline(patience)
+        while deployment.status not in _BEGUN:
             with suppress(BlueGreenError):
-                now = self.find()
-                if now is not None and now.status in _BEGUN:
-                    return True
-            if deadline.passed:
-                return False
+                deployment = self.find() or deployment
+            if deployment.status in _BEGUN or deadline.passed:
+                break
             time.sleep(min(POLL, deadline.left))
+        return deployment.status in _BEGUN
 
     def settle(self, deployment: Deployment, patience: float) -> list[str]:
         """Wait until every member is available, ``patience`` seconds at most; returns those that are not, with their state."""

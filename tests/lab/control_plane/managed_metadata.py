@@ -53,7 +53,9 @@ class Metadata:
             rows, sides = [], ("green",)
         try:
             link.publish(rows, sides)
+            self._deployment.unwritten = False
         except EngineError as exc:
+            self._deployment.unwritten = True
             LOG.info("the metadata of %s is not written: %s", self._deployment.identifier, exc)
         self._frozen = self._frozen or (status == IN_PROGRESS and self._plane.managed.knobs.freeze_metadata)
 

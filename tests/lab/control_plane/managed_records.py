@@ -118,6 +118,7 @@ class Deployment:
     link: Link | None = None
     worlds: Worlds | None = None  # of a global database
     metadata: bool = False  # the rows that the clients' drivers read are there
+    unwritten: bool = False  # they are older than the deployment's state, because a server could not be reached
     reported: str | None = None  # what is wrong with the replication, as far as an event has said it
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)  # of the link
 

@@ -114,6 +114,8 @@ class Switchover:
             link.stop_writes()
             self._last(WRITES_STOPPED)
             self._catch_up(link)
+            if not self._answer(link):  # what blue alone has, such as sequences, cannot be had
+                raise Canceled("a writer that does not run")
             self._decided = True
             self._finish(link)
             with plane.lock:

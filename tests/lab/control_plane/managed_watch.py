@@ -35,7 +35,8 @@ def begin(plane: ControlPlane, region: Region, deployment: Deployment) -> None:
             with deployment.lock:
                 if deployment.status != AVAILABLE:
                     continue
-                if not deployment.metadata and time.monotonic() >= due:
+                late_ones = not deployment.metadata and time.monotonic() >= due
+                if late_ones or deployment.unwritten:
                     _install(plane, region, deployment)
                 _look(plane, region, deployment)
         plane.jobs.retire(queue)

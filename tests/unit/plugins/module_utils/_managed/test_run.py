@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import ApiError
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.managed import Deployment, deployment_of
-from ansible_collections.bluegreen.aws.plugins.module_utils._clients.metadata import Phase
+from ansible_collections.bluegreen.aws.plugins.module_utils._clients.metadata import TARGET, Phase, Row
 from ansible_collections.bluegreen.aws.plugins.module_utils._clients.phases import State
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
@@ -57,6 +57,9 @@ class Stage:
             raise self.blind
         return _deployment(self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
 
+    def begins(self, deployment: Deployment, _patience: float) -> bool:
+        return deployment.status != "AVAILABLE"
+
     def reasons(self, *_given: Any) -> list[str]:
         if self.silent:
             raise BlueGreenError("AWS refused DescribeEvents.")
@@ -72,9 +75,10 @@ class Monitor:
     def __init__(self, rows: bool) -> None:
         self.has_rows = rows
         self.state = State()
+        self.seen: dict[str, Any] = {}
 
     def connect(self) -> dict[str, Any]:
-        return {}
+        return self.seen
 
     def tell(self, phase: Phase) -> None:
         self.state = State(phase=phase)
@@ -213,6 +217,15 @@ def test_one_that_goes_on_is_watched_and_not_called_again() -> None:
     stage = Stage(["SWITCHOVER_IN_PROGRESS", "SWITCHOVER_COMPLETED"])
     assert _run(stage).go(_deployment("SWITCHOVER_IN_PROGRESS")) == "switched_over"
     assert "call" not in stage.done and stage.done[-1] == "green"
+
+
+def test_rows_that_an_earlier_switchover_has_left_do_not_keep_the_next_one_from_beginning() -> None:
+    stage = Stage(["SWITCHOVER_IN_PROGRESS", "SWITCHOVER_COMPLETED"])
+    run = _run(stage)
+    row = Row("1", "shop-green", 3306, TARGET, "SWITCHOVER_INITIATED", "1.0")
+    run._monitor.seen = {"green": [row]}  # type: ignore[attr-defined]
+    assert run.go(_deployment("AVAILABLE")) == "switched_over"
+    assert "call" in stage.done
 
 
 def test_one_that_is_over_points_a_gate_that_was_left_behind_at_green_and_then_changes_nothing() -> None:
