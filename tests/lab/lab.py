@@ -487,6 +487,9 @@ class Lab:
 
     def _delete_instance(self, instance: str, region: str) -> None:
         rds = self.client("rds", region)
+        found = rds.describe_db_instances(DBInstanceIdentifier=instance)["DBInstances"][0]
+        for replica in found["ReadReplicaDBInstanceIdentifiers"]:
+            self._delete_instance(replica, region)
         rds.modify_db_instance(DBInstanceIdentifier=instance, DeletionProtection=False, ApplyImmediately=True)
         rds.delete_db_instance(DBInstanceIdentifier=instance, SkipFinalSnapshot=True)
 

@@ -84,6 +84,29 @@ def green_instance(call: Call, source: Instance, green: Cluster) -> Instance:
     return call.region.instances[str(params["DBInstanceIdentifier"])]
 
 
+def replica_options(call: Call, source: Instance, green: Instance) -> Shape:
+    """Return the request for green's counterpart of a read replica of blue.
+
+    It has the class that is asked for, as much storage as green, and the rest of its storage as blue's replica has it (user
+    guide, "Creating a blue/green deployment").
+    """
+    kept = (*standalone.KEPT, "StorageType")
+    options: Shape = {
+        **{name: source.api[name] for name in kept if source.api.get(name) is not None},
+        "DBInstanceIdentifier": new_name(source.identifier),
+        "SourceDBInstanceIdentifier": green.identifier,
+        "DBInstanceClass": call.params.get("TargetDBInstanceClass") or source.api["DBInstanceClass"],
+        "EnablePerformanceInsights": source.api["PerformanceInsightsEnabled"],
+        "VpcSecurityGroupIds": [one["VpcSecurityGroupId"] for one in source.cluster.api["VpcSecurityGroups"]],
+        "Tags": tag_list(source.tags),
+    }
+    family = call.plane.version(green.cluster.api["Engine"], green.cluster.api["EngineVersion"]).family
+    group = find_group(call.plane, call.region, "instance", str(source.api["DBParameterGroupName"]))
+    if group.family == family:
+        options["DBParameterGroupName"] = group.name
+    return options
+
+
 def _alone(call: Call, source: Instance, green: Cluster, params: Shape) -> Instance:
     """Make an instance that stands alone on the volume that is there, with the class and the storage that are asked for."""
     kept = {name: source.api[name] for name in standalone.KEPT if source.api.get(name) is not None}

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tests.lab.control_plane import managed_copy, managed_global, managed_watch, servers, upgrade
+from tests.lab.control_plane import managed_copy, managed_global, managed_watch, read_replicas, servers, upgrade
 from tests.lab.control_plane.managed_records import (
     AVAILABLE,
     BACKUPS,
@@ -13,17 +13,18 @@ from tests.lab.control_plane.managed_records import (
     INVALID,
     PROVISIONING,
     REPLICA,
+    TOPOLOGY,
     UPGRADE,
     Deployment,
     Pair,
     Task,
     new_deployment_id,
 )
-from tests.lab.control_plane.managed_rules import Request, checked
+from tests.lab.control_plane.managed_rules import Request, all_members, checked
 from tests.lab.control_plane.managed_views import deployment_shape, say
-from tests.lab.control_plane.managed_work import wait_for_instances
+from tests.lab.control_plane.managed_work import ask, wait_for_instances
 from tests.lab.control_plane.plane import Call, ControlPlane
-from tests.lab.control_plane.records import Cluster, Region, Shape, utcnow
+from tests.lab.control_plane.records import Cluster, Instance, Region, Shape, utcnow
 from tests.lab.engine import EngineError
 
 
@@ -33,8 +34,9 @@ def create(call: Call) -> Shape:
     blue = request.blue
     standalone = request.source is not blue
     green = managed_copy.green_cluster(call, request)
-    members = call.region.members(blue)
+    members = all_members(call.region, blue)
     names = [REPLICA, *([UPGRADE] if request.plan else []), *([] if standalone else [INSTANCES]), BACKUPS]
+    names += [TOPOLOGY] if standalone and len(members) > 1 else []
     deployment = Deployment(
         api={
             "BlueGreenDeploymentIdentifier": new_deployment_id(),
@@ -79,7 +81,7 @@ class Provisioning:
     def run(self) -> None:
         """Do every task, then let the deployment be available."""
         deployment, plane = self._deployment, self._plane
-        steps = {REPLICA: self._copy, UPGRADE: self._upgrade, INSTANCES: self._readers}
+        steps = {REPLICA: self._copy, UPGRADE: self._upgrade, INSTANCES: self._readers, TOPOLOGY: self._replicas}
         for task in deployment.tasks:
             with plane.lock:
                 task.status = "IN_PROGRESS"
@@ -180,3 +182,21 @@ class Provisioning:
                     pair.status = PROVISIONING
         wait_for_instances(self._plane, self._region, self._deployment.green)
         managed_global.spread(self._call, self._deployment)
+
+    def _replicas(self) -> None:
+        """Give green, an instance that stands alone, a read replica for every one of blue."""
+        deployment, plane, region = self._deployment, self._plane, self._region
+        green, group = deployment.pairs[0].target, self._request.instance_group
+        for pair in deployment.replicas:
+            if not isinstance(pair.source, Instance) or not isinstance(green, Instance):
+                continue
+            options = managed_copy.replica_options(self._call, pair.source, green)
+            ask(self._call, region, read_replicas.create, **options)
+            with plane.lock:
+                pair.target = made = region.instances[str(options["DBInstanceIdentifier"])]
+                pair.status = PROVISIONING
+            wait_for_instances(plane, region, made.cluster)
+            with plane.lock:
+                if group not in (None, made.api["DBParameterGroupName"]):
+                    made.api["DBParameterGroupName"] = group
+                    servers.mark(made, "instance", "pending-reboot")

@@ -20,7 +20,7 @@ from tests.lab.control_plane.managed_rules import find_deployment, state_fault
 from tests.lab.control_plane.managed_views import deployment_shape, say
 from tests.lab.control_plane.managed_work import delete_cluster
 from tests.lab.control_plane.plane import Call
-from tests.lab.control_plane.records import Shape, utcnow
+from tests.lab.control_plane.records import Instance, Shape, utcnow
 from tests.lab.engine import EngineError
 
 LOG = logging.getLogger(__name__)
@@ -40,7 +40,8 @@ def delete(call: Call) -> Shape:
         raise invalid_combination(
             "You can't specify DeleteTarget if the blue/green deployment status is SWITCHOVER_COMPLETED."
         )
-    if target and deployment.green.api["DeletionProtection"]:
+    greens = [deployment.green, *(one.cluster for one in _replicas(deployment))]
+    if target and any(green.api["DeletionProtection"] for green in greens):
         what = "DB Instance" if deployment.standalone else "Cluster"
         raise invalid_combination(f"Cannot delete protected {what}, please disable deletion protection and try again.")
     deployment.status = DELETING
@@ -83,9 +84,16 @@ def _unlink(deployment: Deployment) -> None:
             LOG.info("%s is not taken apart everywhere: %s", deployment.identifier, exc)
 
 
+def _replicas(deployment: Deployment) -> list[Instance]:
+    """The read replicas of green."""
+    return [pair.target for pair in deployment.replicas if isinstance(pair.target, Instance)]
+
+
 def _delete_green(call: Call, deployment: Deployment) -> None:
     """Delete green in every Region, as far as it is there."""
     if deployment.green.status == "creating":  # its creation was given up
         deployment.green.status = "available"
     managed_global.take_apart(call, deployment)
+    for replica in _replicas(deployment):
+        delete_cluster(call, call.region, replica.cluster)
     delete_cluster(call, call.region, deployment.green)

@@ -25,6 +25,7 @@ IN_PROGRESS, COMPLETED = "SWITCHOVER_IN_PROGRESS", "SWITCHOVER_COMPLETED"
 FAILED, INVALID = "SWITCHOVER_FAILED", "INVALID_CONFIGURATION"
 MISSING = {"source": "MISSING_SOURCE", "target": "MISSING_TARGET"}
 REPLICA, UPGRADE = "CREATING_READ_REPLICA_OF_SOURCE", "DB_ENGINE_VERSION_UPGRADE"
+TOPOLOGY = "CREATING_TOPOLOGY_OF_SOURCE"  # the read replicas of a DB instance
 INSTANCES, BACKUPS = "CREATE_DB_INSTANCES_FOR_CLUSTER", "CONFIGURE_BACKUPS"
 # What `hold` can prolong: the phases of the metadata, and the moment in which nobody can write.
 INITIATED, POST_PROCESSING = "SWITCHOVER_INITIATED", "SWITCHOVER_IN_POST_PROCESSING"
@@ -146,6 +147,16 @@ class Deployment:
         """Whether it is one of DB instances without a cluster."""
         return isinstance(self.pairs[0].source, Instance)
 
+    @property
+    def replicas(self) -> list[Pair]:
+        """Its read replicas, when it is one of a DB instance."""
+        return self.pairs[1:] if self.standalone else []
+
+    def volumes(self) -> list[str]:
+        """The ids of the volumes of both sides."""
+        of = [one if isinstance(one, Cluster) else one.cluster for one in self.members()]
+        return list(dict.fromkeys(cluster.volume_id for cluster in of))
+
     def mark(self, status: str) -> None:
         """Give the deployment and all its members a status."""
         self.status = status
@@ -204,10 +215,14 @@ class Knobs:
 
 
 class Managed:
-    """Every deployment of the lab, by Region; `make_link` makes what is between the servers of blue and green."""
+    """Every deployment of the lab, by Region; `make_link` makes what is between the servers of blue and green.
+
+    `replica_health` looks how the read replica of a DB instance follows it.
+    """
 
     def __init__(self) -> None:
         self.make_link: Callable[[ControlPlane, Region, Cluster, Cluster, bool], Link] | None = None
+        self.replica_health: Callable[[ControlPlane, Region, Cluster, Cluster], Health] | None = None
         self.knobs = Knobs()
         self._deployments: dict[str, dict[str, Deployment]] = {}
 

@@ -22,7 +22,7 @@ from tests.lab.control_plane.errors import (
 from tests.lab.control_plane.kinds import NEPTUNE
 from tests.lab.control_plane.managed_records import COMPLETED, Deployment
 from tests.lab.control_plane.plane import Call
-from tests.lab.control_plane.records import ACCOUNT, Cluster, GlobalMember, Instance, UpgradePlan
+from tests.lab.control_plane.records import ACCOUNT, Cluster, GlobalMember, Instance, Region, UpgradePlan
 
 NAME = re.compile(r"[a-zA-Z](?:-?[a-zA-Z0-9]+)*\Z")
 LONGEST_NAME = 60
@@ -99,6 +99,12 @@ def checked(call: Call) -> Request:
     return Request(name, source, plan, cluster_group, instance_group, tags_of(call.params))
 
 
+def all_members(region: Region, blue: Cluster) -> list[Instance]:
+    """Return what gets a counterpart: the instances of a cluster, or a DB instance with its read replicas; the writer first."""
+    members = region.members(blue)
+    return [*members, *(replica for member in members for replica in region.replicas(member))]
+
+
 def _source(call: Call) -> Cluster | Instance:
     arn = call.text("Source")
     parts = arn.split(":", 6)
@@ -138,8 +144,8 @@ def _check_kind(call: Call, source: Cluster | Instance) -> None:
         raise not_supported(source, "Blue/Green Deployments require a DB instance with automated backups enabled.")
     if isinstance(source, Instance) and source.api.get("ReadReplicaSourceDBInstanceIdentifier"):
         raise not_supported(source, f"The DB instance {source.identifier} is a read replica.")
-    if isinstance(source, Instance) and source.api.get("ReadReplicaDBInstanceIdentifiers"):
-        raise not_in_lab("a blue/green deployment of a DB instance with read replicas")
+    if isinstance(source, Instance) and any(call.region.replicas(one) for one in call.region.replicas(source)):
+        raise not_supported(source, f"The DB instance {source.identifier} has cascading read replicas.")
     given = [name for name in OF_INSTANCES if call.params.get(name)]
     if isinstance(source, Cluster) and given:
         raise invalid_combination(f"The parameter {given[0]} can't be specified for an Aurora DB cluster.")
@@ -174,7 +180,7 @@ def _check_state(call: Call, source: Cluster | Instance) -> None:
         )
     if isinstance(source, Cluster) and source.status != "available":
         raise cluster_state(f"DB cluster {source.identifier} is not in available state.")
-    members = call.region.members(blue)
+    members = all_members(call.region, blue)
     if not any(member.writer for member in members):
         raise not_supported(source, f"The DB cluster {source.identifier} has no writer DB instance.")
     for member in members:
@@ -187,5 +193,5 @@ def _check_quota(call: Call, source: Cluster | Instance) -> None:
     room = account.room(call.region)
     if isinstance(source, Cluster) and room["DBClusters"] < 1:
         raise ApiError("DBClusterQuotaExceededFault", "DB cluster quota exceeded")
-    if room["DBInstances"] < len(call.region.members(blue)):
+    if room["DBInstances"] < len(all_members(call.region, blue)):
         raise ApiError("InstanceQuotaExceeded", "DB Instance quota exceeded")

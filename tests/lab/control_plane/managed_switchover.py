@@ -108,8 +108,7 @@ class Switchover:
             raise Canceled(reason)
         rows.show(IN_PROGRESS)
         self._last(IN_PROGRESS)
-        clusters = [member.volume_id for member in deployment.members() if isinstance(member, Cluster)]
-        with plane.jobs.still([deployment.blue.volume_id, deployment.green.volume_id, *clusters]):
+        with plane.jobs.still(deployment.volumes()):
             self._stopped = True
             link.stop_writes()
             self._last(WRITES_STOPPED)

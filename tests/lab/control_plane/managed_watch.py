@@ -9,11 +9,12 @@ import time
 
 from tests.lab.control_plane import events
 from tests.lab.control_plane.managed_metadata import Metadata
-from tests.lab.control_plane.managed_records import AVAILABLE, Deployment
+from tests.lab.control_plane.managed_records import AVAILABLE, Deployment, exists
 from tests.lab.control_plane.managed_views import say
 from tests.lab.control_plane.plane import ControlPlane
-from tests.lab.control_plane.records import Region
+from tests.lab.control_plane.records import Instance, Region, Shape
 from tests.lab.engine import EngineError
+from tests.lab.managed.link import Health
 
 INTERVAL = 0.5
 WATCHED = ("SWITCHOVER_IN_PROGRESS", AVAILABLE)
@@ -39,6 +40,7 @@ def begin(plane: ControlPlane, region: Region, deployment: Deployment) -> None:
                 if late_ones or deployment.unwritten:
                     _install(plane, region, deployment)
                 _look(plane, region, deployment)
+                _look_at_replicas(plane, region, deployment)
         plane.jobs.retire(queue)
 
     queue = f"{deployment.identifier}-watch"
@@ -72,6 +74,29 @@ def _look(plane: ControlPlane, region: Region, deployment: Deployment) -> None:
                 if member.writer:
                     events.instance_event(region, member, problem, "read replica", "failure")
         deployment.reported = problem
+
+
+def _look_at_replicas(plane: ControlPlane, region: Region, deployment: Deployment) -> None:
+    """See how the read replicas of both sides follow theirs: their StatusInfos tell, the guardrails do not look there."""
+    look = plane.managed.replica_health
+    for pair in deployment.replicas if look is not None else ():
+        for source, replica in ((deployment.blue, pair.source), (deployment.green, pair.target)):
+            if not isinstance(replica, Instance) or not exists(region, replica):
+                continue
+            try:
+                health = look(plane, region, source, replica.cluster) if look is not None else None
+            except EngineError:
+                continue  # its server does not run
+            with plane.lock:
+                replica.replication = {} if health is None else _status_info(health)
+
+
+def _status_info(health: Health) -> Shape:
+    """What StatusInfos has of a read replica that does not replicate; nothing of one that does."""
+    if health.running:
+        return {}
+    failed = "Error: " in (health.error or "")
+    return {"Normal": not failed, "Status": "error" if failed else "stopped", "Message": health.error or ""}
 
 
 def trouble(plane: ControlPlane, deployment: Deployment) -> str | None:

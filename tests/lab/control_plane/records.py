@@ -120,6 +120,7 @@ class Instance(Record):
     applied: dict[str, str] = field(default_factory=dict)  # the parameters that the server runs with
     cluster_group_status: str = "in-sync"  # DBClusterParameterGroupStatus of this member
     group_status: str = "in-sync"  # ParameterApplyStatus of the instance's own group
+    replication: Shape = field(default_factory=dict)  # what is known of its status as a read replica; empty: it replicates
 
     @property
     def server_id(self) -> str:
@@ -239,6 +240,10 @@ class Region:
         """The cluster's instances, writer first, then in the order of their creation."""
         found = [instance for instance in self.instances.values() if instance.cluster is cluster]
         return sorted(found, key=lambda instance: not instance.writer)
+
+    def replicas(self, source: Instance) -> list[Instance]:
+        """The read replicas of an instance that stands alone, in the order of their creation."""
+        return [self.instances[name] for name in source.api["ReadReplicaDBInstanceIdentifiers"] if name in self.instances]
 
     def rename(self, instance: Instance, name: str) -> None:
         """Give an instance another name, and with it the hidden cluster of one that stands alone."""

@@ -30,7 +30,7 @@ from tests.lab.control_plane.plane import ControlPlane
 from tests.lab.control_plane.rds_engines import RdsMySQL, RdsPostgreSQL
 from tests.lab.control_plane.server import Endpoint
 from tests.lab.engine import DatabaseEngine, EngineError
-from tests.lab.managed.make import make_link
+from tests.lab.managed.make import make_link, replica_health
 from tests.lab.mysql import MySQLEngine
 from tests.lab.mysql import parameters as mysql_parameters
 from tests.lab.neptune import parameters as neptune_parameters
@@ -114,7 +114,7 @@ def _serve(state: Path, end: threading.Event, names: Names | None) -> None:
         RDS_MYSQL: RdsMySQL(mysql.engine),
     }
     plane = ControlPlane(engines, Addresses(), Clock(), names)
-    plane.managed.make_link = make_link
+    plane.managed.make_link, plane.managed.replica_health = make_link, replica_health
     try:
         endpoint = Endpoint(plane, end.set)
         endpoint.start()

@@ -78,7 +78,8 @@ def instance_shape(region: Region, instance: Instance) -> Shape:
         shape |= {"PromotionTier": None, "MasterUserSecret": cluster.api.get("MasterUserSecret")}
         shape["EnabledCloudwatchLogsExports"] = cluster.api["EnabledCloudwatchLogsExports"]
         if instance.api.get("ReadReplicaSourceDBInstanceIdentifier") and instance.running:
-            shape["StatusInfos"] = [{"StatusType": "read replication", "Normal": True, "Status": "replicating"}]
+            replicates = {"StatusType": "read replication", "Normal": True, "Status": "replicating"}
+            shape["StatusInfos"] = [{**replicates, **instance.replication}]
         if cluster.api["BackupRetentionPeriod"]:
             shape["LatestRestorableTime"] = utcnow()
     if "Endpoint" in shape:

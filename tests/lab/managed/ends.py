@@ -35,6 +35,14 @@ class Ends:
         """Whether blue and green are DB instances without a cluster."""
         return bool(getattr(self.source, "standalone", False))
 
+    def volumes(self) -> list[str]:
+        """Return the volumes of both sides, each with those of the read replicas of its DB instance."""
+        return [cluster.volume_id for side in (self.source, self.target) for cluster in (side, *self._replicas(side))]
+
+    def _replicas(self, cluster: Cluster) -> list[Cluster]:
+        with self.plane.lock:
+            return [one.cluster for member in self.region.members(cluster) for one in self.region.replicas(member)]
+
     def address(self) -> tuple[str, int]:
         """Return where green finds blue: an endpoint's address, which stays with its servers."""
         with self.plane.lock:
@@ -49,8 +57,9 @@ class Ends:
 
     def identify(self) -> None:
         """Let the servers of both sides know their names as they are now."""
-        for cluster in (self.source, self.target):
-            metadata.identify(self.plane, self.region, cluster)
+        for side in (self.source, self.target):
+            for cluster in (side, *self._replicas(side)):
+                metadata.identify(self.plane, self.region, cluster)
 
 
 def numbered(rows: Sequence[TopologyRow], blue: str, green: str) -> list[TopologyRow]:

@@ -10,7 +10,7 @@ from tests.lab.control_plane.records import Cluster, Region
 from tests.lab.engine import EngineError
 from tests.lab.managed import metadata
 from tests.lab.managed.ends import Ends
-from tests.lab.managed.link import Link
+from tests.lab.managed.link import Health, Link
 from tests.lab.managed.mysql_link import MySQLLink
 from tests.lab.managed.physical_link import PhysicalLink
 from tests.lab.managed.postgresql_link import PostgreSQLLink
@@ -29,3 +29,13 @@ def make_link(plane: ControlPlane, region: Region, source: Cluster, target: Clus
     if isinstance(engine, PostgreSQLEngine):
         return (PhysicalLink if physical else PostgreSQLLink)(engine, ends)
     raise EngineError(f"The engine {source.api['Engine']} has no blue/green deployments.")
+
+
+def replica_health(plane: ControlPlane, region: Region, source: Cluster, replica: Cluster) -> Health:
+    """Return how a read replica follows the DB instance that it is one of; raises EngineError when it does not run."""
+    ends, engine = Ends(plane, region, source, replica), metadata.made(plane, source)
+    if isinstance(engine, MySQLEngine):
+        return MySQLLink(engine, ends).health()
+    if isinstance(engine, PostgreSQLEngine):
+        return PhysicalLink(engine, ends).receives()
+    raise EngineError(f"The engine {source.api['Engine']} has no read replicas.")

@@ -62,7 +62,7 @@ class MySQLLink:
         if not self._server("blue").value("SELECT @@GLOBAL.log_bin"):
             raise EngineError("Blue Green Deployments requires cluster parameter group has binlog enabled.")
         if self._ends.standalone:
-            self._engine.volume(self._ends.source.volume_id).keep_binlog = True
+            self._engine.volume(self._ends.source.volume_id).followers.add(self._ends.target.volume_id)
 
     def start(self) -> None:
         """Let green only read and follow blue; that it does not get what it asks blue for is told by `health`."""
@@ -100,7 +100,7 @@ class MySQLLink:
         origin = self._engine.volume(self._ends.target.volume_id).origin
         if origin is None:
             raise EngineError("The green environment does not know the position in the binary log of the blue one.")
-        if not _has_transactions(green, origin[0]):
+        if green.value("SELECT @@GLOBAL.log_bin") and not _has_transactions(green, origin[0]):
             origin = NO_FILE
         return "SOURCE_AUTO_POSITION = 0, SOURCE_LOG_FILE = %s, SOURCE_LOG_POS = %s", origin
 
@@ -133,8 +133,8 @@ class MySQLLink:
 
     def stop_writes(self) -> None:
         """Let no client and no event of a schedule write on either side."""
-        for side in SIDES:
-            self._engine.refuse_clients(self._ends.volume(side), True)
+        for volume in self._ends.volumes():
+            self._engine.refuse_clients(volume, True)
         for side in SIDES:
             server = self._server(side)
             self._events.setdefault(side, str(server.value("SELECT @@GLOBAL.event_scheduler")))
@@ -166,7 +166,10 @@ class MySQLLink:
             "RESET REPLICA ALL FOR CHANNEL ''",
             "CALL mysql.rds_record_replication('reset slave', NULL, NULL, NULL, NULL, NULL, NULL)",
         )
-        self._engine.volume(self._ends.source.volume_id).keep_binlog = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self._engine.volume(self._ends.source.volume_id).followers.discard(self._ends.target.volume_id)
 
     def open(self, side: SideName) -> None:
         """Let a side be written to, the other one be read, and clients come to both."""
@@ -179,8 +182,8 @@ class MySQLLink:
         for one in SIDES:
             if self._events.pop(one, None) == "ON":
                 self._server(one).execute("SET GLOBAL event_scheduler = ON")
-        for one in SIDES:
-            self._engine.refuse_clients(self._ends.volume(one), False)
+        for volume in self._ends.volumes():
+            self._engine.refuse_clients(volume, False)
 
     def publish(self, rows: Sequence[TopologyRow], sides: Sequence[SideName] = SIDES) -> None:
         """Write the rows on every server of these sides, each with the number that its writer has."""
@@ -198,11 +201,12 @@ class MySQLLink:
         if green and self._status(green[0]):
             self._unfollow(green[0])
         with contextlib.suppress(EngineError):  # blue's volume may be gone
-            self._engine.volume(self._ends.source.volume_id).keep_binlog = False
+            self._forget()
         for side in SIDES:
             with contextlib.suppress(EngineError):
                 self._engine.set_read_only(self._ends.volume(side), False)
-            self._engine.refuse_clients(self._ends.volume(side), False)
+        for volume in self._ends.volumes():
+            self._engine.refuse_clients(volume, False)
 
 
 def _has_transactions(green: Server, last: str) -> bool:

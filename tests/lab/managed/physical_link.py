@@ -48,6 +48,14 @@ class PhysicalLink(PostgreSQLLink):
             )
         return Health(True, float(found[0][0])) if found else Health(False, 0.0, "the physical replication has stopped")
 
+    def receives(self) -> Health:
+        """Look at what green's server receives, whatever it follows: the source of a read replica may follow itself."""
+        follower = self._follower()
+        statement = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"
+        if follower is None or not follower.running() or follower.query(statement) != "1":
+            return Health(False, 0.0, "the physical replication has stopped")
+        return Health(True)
+
     def objections(self, side: SideName) -> list[str]:
         """Look for long transactions on blue; nobody can write on green."""
         if side == "green":
@@ -102,4 +110,5 @@ class PhysicalLink(PostgreSQLLink):
         for side in SIDES:
             with contextlib.suppress(EngineError):
                 self._engine.set_read_only(self._ends.volume(side), False)
-            self._engine.refuse_clients(self._ends.volume(side), False)
+        for volume in self._ends.volumes():
+            self._engine.refuse_clients(volume, False)

@@ -164,8 +164,9 @@ class PostgreSQLLink:
                 postgresql_sides.mark(connection, self._marker)
 
     def _keep_out(self) -> None:
+        for volume in self._ends.volumes():
+            self._engine.refuse_clients(volume, True)
         for side in SIDES:
-            self._engine.refuse_clients(self._ends.volume(side), True)
             self._engine.set_read_only(self._ends.volume(side), True)
         for side in SIDES:
             postgresql_sides.end_sessions(self._server(side))
@@ -205,8 +206,8 @@ class PostgreSQLLink:
         other: SideName = "green" if side == "blue" else "blue"
         self._engine.set_read_only(self._ends.volume(other), True)
         self._engine.set_read_only(self._ends.volume(side), False)
-        for one in SIDES:
-            self._engine.refuse_clients(self._ends.volume(one), False)
+        for volume in self._ends.volumes():
+            self._engine.refuse_clients(volume, False)
 
     def publish(self, rows: Sequence[TopologyRow], sides: Sequence[SideName] = SIDES) -> None:
         """Let the servers of these sides show the rows, and those of both sides know their names a while after a rename.
@@ -236,7 +237,8 @@ class PostgreSQLLink:
         for side in SIDES:
             with contextlib.suppress(EngineError):  # its volume may be gone
                 self._engine.set_read_only(self._ends.volume(side), False)
-            self._engine.refuse_clients(self._ends.volume(side), False)
+        for volume in self._ends.volumes():
+            self._engine.refuse_clients(volume, False)
 
 
 def _check_room(server: Server, needed: int, *names: str) -> None:

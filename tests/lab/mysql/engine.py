@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.lab.engine import EngineError, EngineVersion, InstanceSpec, Parameter
 from tests.lab.mysql import parameters, readers, replication, template, volumes
 from tests.lab.mysql.binaries import fetch
-from tests.lab.mysql.servers import Installation, Server
+from tests.lab.mysql.servers import BINLOG, Installation, Server
 from tests.lab.mysql.volumes import Volume
 from tests.lab.postgresql.ca import CertificateAuthority
 from tests.lab.postgresql.endpoint_control import EndpointControl, Mode, Scope
@@ -156,7 +156,7 @@ class MySQLEngine:
             (one.server, len(self._readers(one.spec.volume_id)))
             for one in writers
             if parameters.has_binlog(one.family, one.spec.parameters)
-            and not self._volume(one.spec.volume_id).keep_binlog
+            and not self._volume(one.spec.volume_id).followers
         ]
 
     def _readers(self, volume_id: str) -> list[Instance]:
@@ -176,7 +176,7 @@ class MySQLEngine:
             raise
         if writer is not None and parameters.has_binlog(writer.family, writer.spec.parameters):
             target.without_binlog = parameters.has_enhanced_binlog(writer.family, writer.spec.parameters)
-            if not source.keep_binlog:
+            if not source.followers:
                 replication.purge(writer.server, len(self._readers(source_id)), rotate=True)
 
     def follow_volume(self, source_id: str, target_id: str) -> None:
@@ -216,6 +216,8 @@ class MySQLEngine:
             self.stop(name, immediate=True)
         with self._lock:
             volume = self._volumes.pop(volume_id, None)
+            for other in self._volumes.values():
+                other.followers.discard(volume_id)
         if volume is not None:
             shutil.rmtree(volume.directory, ignore_errors=True)
 
@@ -291,11 +293,12 @@ class MySQLEngine:
             volume.read_only = False
         if volume.read_only:
             settings["loose-read-only"] = "ON"
+        recovered = self._recovered(volume, server, settings) if volume.cloned else None
         server.configure(settings)
         server.start()
         position = volumes.recovered_position(server.data, newest)
         if volume.cloned:
-            volume.origin = position
+            volume.origin = position or recovered
         if "log-bin" not in settings:
             volumes.remove_binlog(server.data)
         volumes.on_writer_start(volume, server, self._sleeps)
@@ -307,6 +310,24 @@ class MySQLEngine:
         offset, volume.offset = volume.offset, 0
         volume.cloned = volume.without_binlog = False
         return () if position is None else (POSITION_EVENT.format(position[0], position[1] + offset),)
+
+    def _recovered(self, volume: Volume, server: Server, settings: dict[str, str]) -> tuple[str, int] | None:
+        """Let a copy that is to follow its source by position, without a log of its own, recover with the one it came with.
+
+        Returns the position; None where that is not needed.
+        """
+        with self._lock:
+            follows = any(volume.volume_id in other.followers for other in self._volumes.values())
+        newest = volumes.last_binlog(server.data)
+        if not follows or newest is None or "log-bin" in settings or settings.get("loose-gtid-mode") == "ON":
+            return None
+        without = {name: value for name, value in settings.items() if name != "skip-log-bin"}
+        server.configure({**without, "log-bin": BINLOG})
+        server.start()
+        try:
+            return volumes.recovered_position(server.data, newest)
+        finally:
+            server.stop()
 
     def _server_id(self, instance_id: str) -> int:
         with self._lock:

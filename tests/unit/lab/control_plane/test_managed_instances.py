@@ -189,3 +189,51 @@ def test_a_major_upgrade_of_postgresql_needs_logical_replication(alone: Aws) -> 
         "Deployment for a DB instance, associate the DB instance with a custom DB instance parameter group that enables "
         "logical replication."
     )
+
+
+def replica(aws: Aws, name: str, source: str = "shop", **options: Any) -> None:
+    """Make a read replica."""
+    aws.rds.create_db_instance_read_replica(DBInstanceIdentifier=name, SourceDBInstanceIdentifier=source, **options)
+    aws.until(lambda: bool(aws.instance(name)["DBInstanceStatus"] == "available"))
+
+
+def test_every_read_replica_gets_a_counterpart_with_a_class_as_asked_for_and_its_own_storage(alone: Aws) -> None:
+    source = instance(alone)
+    replica(alone, "shop-a", StorageType="io1", Iops=1000, AllocatedStorage=100, DBInstanceClass="db.t3.medium")
+    replica(alone, "shop-b")
+    alone.rds.create_db_parameter_group(DBParameterGroupName="mine", DBParameterGroupFamily="mysql8.0", Description="-")
+    asked = {"TargetDBInstanceClass": "db.r6g.xlarge", "TargetAllocatedStorage": 200, "TargetStorageType": "gp2"}
+    create(alone, source, TargetDBParameterGroupName="mine", **asked)
+    found = wait(alone, "AVAILABLE")
+    assert [task["Name"] for task in found["Tasks"]][-2:] == ["CONFIGURE_BACKUPS", "CREATING_TOPOLOGY_OF_SOURCE"]
+    names = [pair["SourceMember"].rpartition(":")[2] for pair in found["SwitchoverDetails"]]
+    assert names == ["shop", "shop-a", "shop-b"]
+    greens = [alone.instance(pair["TargetMember"]) for pair in found["SwitchoverDetails"]]
+    have = [[one[name] for name in ("DBInstanceClass", "AllocatedStorage", "StorageType")] for one in greens]
+    assert have == [["db.r6g.xlarge", 200, storage] for storage in ("gp2", "io1", "gp3")]
+    groups = [one["DBParameterGroups"] for one in greens]
+    assert groups == [[{"DBParameterGroupName": "mine", "ParameterApplyStatus": "pending-reboot"}]] * 3
+    first = greens[0]["DBInstanceIdentifier"]
+    assert [one.get("ReadReplicaSourceDBInstanceIdentifier") for one in greens] == [None, first, first]
+
+
+def test_green_goes_with_its_read_replicas(alone: Aws) -> None:
+    source = instance(alone)
+    replica(alone, "shop-a")
+    create(alone, source)
+    identifier = wait(alone, "AVAILABLE")["BlueGreenDeploymentIdentifier"]
+    alone.rds.delete_blue_green_deployment(BlueGreenDeploymentIdentifier=identifier, DeleteTarget=True)
+    alone.until(lambda: not alone.rds.describe_blue_green_deployments()["BlueGreenDeployments"])
+    left = [one["DBInstanceIdentifier"] for one in alone.rds.describe_db_instances()["DBInstances"]]
+    assert left == ["shop", "shop-a"]
+
+
+def test_no_replica_of_a_replica_is_in_a_deployment(alone: Aws) -> None:
+    source = instance(alone)
+    replica(alone, "shop-a")
+    alone.rds.modify_db_instance(DBInstanceIdentifier="shop-a", BackupRetentionPeriod=1, ApplyImmediately=True)
+    alone.until(lambda: bool(alone.instance("shop-a")["BackupRetentionPeriod"] == 1))
+    alone.until(lambda: bool(alone.instance("shop-a")["DBInstanceStatus"] == "available"))
+    replica(alone, "shop-b", "shop-a")
+    said = refused("SourceDatabaseNotSupportedFault", create, aws=alone, source=source)
+    assert said == "The DB instance shop has cascading read replicas."
