@@ -3,23 +3,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A real PgBouncer, a real HAProxy, libnss_wrapper: the machine's own, or fetched once into the cache directory.
 
-The fetch needs no root. It uses apt itself with private directories and the machine's own sources: signed index,
-checksummed packages; the machine's packages, users and services are not touched. Where that is not possible there is
-none, and the reason is one sentence.
+The fetch is that of `tests.lab.apt`, from the machine's own sources. Where that is not possible there is none, and the
+reason is one sentence.
 """
 
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab import apt
 from tests.lab.postgresql.binaries import cache_directory
 
 _VERSION = {"pgbouncer": "--version", "haproxy": "-v"}
@@ -27,11 +25,8 @@ NSS_WRAPPER = "libnss-wrapper"
 # By package: the library's file, which a process preloads.
 _LIBRARIES = {NSS_WRAPPER: "libnss_wrapper.so"}
 _LIBRARY_DIRECTORIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
-_TIMEOUT = 180.0  # s, for apt as a whole
 # Scripts and users of the package that a single process in a directory of its own does not need.
 _NOT_NEEDED = ("postgresql-common", "adduser", "debconf", "lsb-base", "sysvinit-utils", "init-system-helpers")
-# Only what reaches the mirror is taken from the machine's apt configuration: proxies and certificates, no hooks.
-_KEPT_SETTINGS = ("Acquire::",)
 
 
 class NoProgram(Exception):
@@ -117,89 +112,20 @@ def _checked(program: str, library_path: str) -> Program:
 
 def _fetch(name: str, target: Path, check: Callable[[Path], object]) -> None:
     """Put a package and the libraries that the machine lacks below ``target``, which appears complete or not at all."""
-    missing = [tool for tool in ("apt-get", "apt-config", "dpkg-deb", "dpkg") if shutil.which(tool) is None]
-    if missing:
-        raise NoProgram(f"no {name} on PATH, and {missing[0]} is not there to fetch it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.with_suffix(".lock").open("w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if target.is_dir():
-            return
-        staging = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=target.parent))
-        try:
-            root = staging / "root"
-            root.mkdir()
-            for package in _download(name, staging / "apt"):
-                _run(["dpkg-deb", "-x", str(package), str(root)], {})
-            check(root)
-            root.chmod(0o755)
-            root.rename(target)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-
-
-def _download(name: str, apt: Path) -> list[Path]:
-    """Return the packages that apt would install for the program on this machine, downloaded below ``apt``."""
-    for part in ("state/lists/partial", "cache/archives/partial", "log"):
-        (apt / part).mkdir(parents=True)
-    (apt / "status").write_text(_dpkg_status(), encoding="utf-8")
-    settings = [
-        line
-        for line in _run(["apt-config", "dump"], {}).splitlines()
-        if line.startswith(_KEPT_SETTINGS) and "::Languages" not in line
-    ]
-    settings += [
-        f'Dir::State "{apt}/state";',
-        f'Dir::State::status "{apt}/status";',
-        f'Dir::Cache "{apt}/cache";',
-        f'Dir::Log "{apt}/log";',
-        # neither the machine's hooks nor its unprivileged download user, which cannot enter this directory
-        'Dir::Etc::parts "-";',
-        'Dir::Etc::main "-";',
-        'APT::Sandbox::User "";',
-        'APT::Install-Recommends "false";',
-        'Acquire::Languages "none";',
-        'Debug::NoLocking "true";',
-    ]
-    (apt / "apt.conf").write_text("\n".join(settings) + "\n", encoding="utf-8")
-    environment = {"APT_CONFIG": str(apt / "apt.conf"), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-    _run(["apt-get", "-qq", "update"], environment)
-    _run(["apt-get", "-qq", "-y", "--download-only", "install", name], environment)
-    return sorted((apt / "cache" / "archives").glob("*.deb"))
-
-
-def _dpkg_status() -> str:
-    """Return the machine's list of installed packages, with those declared installed that are not needed here."""
-    status = Path("/var/lib/dpkg/status")
-    architecture = _run(["dpkg", "--print-architecture"], {}).strip()
-    stanzas = [stanza for stanza in status.read_text(encoding="utf-8").split("\n\n") if stanza.strip()]
-    stanzas = [stanza for stanza in stanzas if stanza.split("\n", 1)[0].removeprefix("Package: ") not in _NOT_NEEDED]
-    for name in _NOT_NEEDED:
-        stanzas.append(
-            f"Package: {name}\nStatus: install ok installed\nArchitecture: {architecture}\nMulti-Arch: foreign\n"
-            "Version: 9999\nMaintainer: lab <lab@localhost>\nDescription: declared installed"
-        )
-    return "\n\n".join(stanzas) + "\n"
-
-
-def _run(command: list[str], environment: dict[str, str]) -> str:
-    """Return the standard output. Raises NoProgram with the last words of a command that failed."""
+    if (tool := apt.missing()) is not None:
+        raise NoProgram(f"no {name} on PATH, and {tool} is not there to fetch it")
     try:
-        done = subprocess.run(
-            command,
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_TIMEOUT,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoProgram(f"{' '.join(command[:3])} did not end well: {error}") from None
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise NoProgram(f"it could not be fetched ({' '.join(command[:3])}: {reason})")
-    return done.stdout
+        apt.unpack(target, lambda there: apt.Apt(there, _installed()).download(name), check)
+    except apt.AptError as error:
+        raise NoProgram(f"it could not be fetched ({error})") from None
+
+
+def _installed() -> list[str]:
+    """Return the machine's list of installed packages, with those declared installed that are not needed here."""
+    status = Path("/var/lib/dpkg/status").read_text(encoding="utf-8")
+    stanzas = [stanza for stanza in status.split("\n\n") if stanza.strip()]
+    stanzas = [stanza for stanza in stanzas if stanza.split("\n", 1)[0].removeprefix("Package: ") not in _NOT_NEEDED]
+    return [*stanzas, *apt.declared_installed(_NOT_NEEDED)]
 
 
 if __name__ == "__main__":  # fetch them before they are needed

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.lab.control_plane import endpoints, events, master_secret, servers, snapshots
@@ -104,21 +104,30 @@ def new_cluster(call: Call, engine: str, version: str, inherited: Shape) -> Clus
         raise ApiError("DBClusterAlreadyExistsFault", f"DB Cluster already exists: {identifier}")
     family = call.plane.version(engine, version).family
     group = group_for(call.plane, region, "cluster", params.get("DBClusterParameterGroupName"), family)
+    own = {"DBClusterIdentifier": identifier, "DBClusterArn": region.arn("cluster", identifier)}
+    api = new_shape(call, engine, version, KEPT, inherited, {**own, "DBClusterParameterGroup": group.name})
+    take = call.plane.addresses.take
+    cluster = Cluster(api, address=take(), reader_address=take(), tags=tags_of(params))
+    region.clusters[identifier] = cluster
+    endpoints.publish(region, cluster)
+    return cluster
+
+
+def new_shape(call: Call, engine: str, version: str, kept: Sequence[str], inherited: Shape, own: Shape) -> Shape:
+    """Return the fields of a new cluster from a request, `own` its names; raises for what the service refuses."""
+    params, region = call.params, call.region
     subnets = find_subnet_group(region, params.get("DBSubnetGroupName"))
     port = int(params.get("Port") or call.plane.addresses.port(kind_of(engine).port))
     if not 1150 <= port <= 65535:
         raise invalid_value(f"Invalid value {port} for Port. Must be between 1150 and 65535")
     logs = list(params.get("EnableCloudwatchLogsExports") or ())
     check_logs(engine, version, logs)
-    tags = tags_of(params)
     api: Shape = {
         **DEFAULTS,
         **inherited,
-        **{name: params[name] for name in KEPT if params.get(name) is not None},
-        "DBClusterIdentifier": identifier,
-        "DBClusterArn": region.arn("cluster", identifier),
+        **{name: params[name] for name in kept if params.get(name) is not None},
+        **own,
         "DbClusterResourceId": resource_id("cluster"),
-        "DBClusterParameterGroup": group.name,
         "DBSubnetGroup": subnets.api["DBSubnetGroupName"],
         "AvailabilityZones": [region.name + zone for zone in ZONES],
         "VpcSecurityGroups": security_groups(params.get("VpcSecurityGroupIds")),
@@ -136,11 +145,7 @@ def new_cluster(call: Call, engine: str, version: str, inherited: Shape) -> Clus
         api["StorageEncrypted"] = True
         api["KmsKeyId"] = params.get("KmsKeyId") or KMS_KEY.format(region=region.name)
     api.setdefault("StorageEncrypted", False)
-    take = call.plane.addresses.take
-    cluster = Cluster(api, address=take(), reader_address=take(), tags=tags)
-    region.clusters[identifier] = cluster
-    endpoints.publish(region, cluster)
-    return cluster
+    return api
 
 
 def security_groups(ids: list[str] | None) -> list[Shape]:
@@ -288,22 +293,16 @@ def delete(call: Call) -> Shape:
     """DeleteDBCluster."""
     plane, region, params = call.plane, call.region, call.params
     cluster = find_cluster(region, call.text("DBClusterIdentifier"))
-    final = params.get("FinalDBSnapshotIdentifier")
     if cluster.api["DeletionProtection"]:
         raise invalid_combination("Cannot delete protected Cluster, please disable deletion protection and try again.")
-    if params.get("SkipFinalSnapshot") and final:
-        raise invalid_combination(
-            "FinalDBSnapshotIdentifier can not be specified when deleting a cluster with SkipFinalSnapshot"
-        )
-    if not params.get("SkipFinalSnapshot") and not final:
-        raise invalid_combination("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
+    final = snapshots.final(params, "a cluster")
     may_be_deleted(cluster)
     if any(member.status != "deleting" for member in region.members(cluster)):
         raise cluster_state("Cluster cannot be deleted, it still contains DB instances in non-deleting state.")
     if cluster.status not in ("available", "failed", "cloning-failed", "stopped"):
         raise cluster_state(f"DB Cluster {cluster.identifier} is in state {cluster.status} and cannot be deleted.")
     if final:
-        snapshots.take(call, cluster, str(final))
+        snapshots.take(call, cluster, final)
     cluster.status = "deleting"
     engine = servers.engine_of(plane, cluster)
 

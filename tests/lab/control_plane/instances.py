@@ -186,16 +186,21 @@ def describe(call: Call) -> Shape:
     return page(call, "DBInstances", [instance_shape(region, instance) for instance in found])
 
 
+def check_deletable(instance: Instance) -> None:
+    """Raise for a state in which an instance cannot be deleted."""
+    if instance.status == "deleting":
+        raise instance_state(f"Instance {instance.identifier} is already being deleted.")
+    if instance.status not in ("available", "backing-up", "failed", "stopped"):
+        raise instance_state(f"Instance {instance.identifier} is in state {instance.status} and cannot be deleted.")
+
+
 def delete(call: Call) -> Shape:
     """DeleteDBInstance; when it was the writer, a reader is promoted."""
     plane, region, params = call.plane, call.region, call.params
     instance = find_instance(region, call.text("DBInstanceIdentifier"))
     if params.get("FinalDBSnapshotIdentifier"):
         raise invalid_combination("FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance")
-    if instance.status == "deleting":
-        raise instance_state(f"Instance {instance.identifier} is already being deleted.")
-    if instance.status not in ("available", "backing-up", "failed", "stopped"):
-        raise instance_state(f"Instance {instance.identifier} is in state {instance.status} and cannot be deleted.")
+    check_deletable(instance)
     may_lose(region, instance)
     instance.status = "deleting"
     cluster = instance.cluster

@@ -120,7 +120,9 @@ class Instance(Record):
     applied: dict[str, str] = field(default_factory=dict)  # the parameters that the server runs with
     cluster_group_status: str = "in-sync"  # DBClusterParameterGroupStatus of this member
     group_status: str = "in-sync"  # ParameterApplyStatus of the instance's own group
-    replication: Shape = field(default_factory=dict)  # what is known of its status as a read replica; empty: it replicates
+    replication: Shape = field(
+        default_factory=dict
+    )  # what is known of its status as a read replica; empty: it replicates
 
     @property
     def server_id(self) -> str:
@@ -243,7 +245,9 @@ class Region:
 
     def replicas(self, source: Instance) -> list[Instance]:
         """The read replicas of an instance that stands alone, in the order of their creation."""
-        return [self.instances[name] for name in source.api["ReadReplicaDBInstanceIdentifiers"] if name in self.instances]
+        return [
+            self.instances[name] for name in source.api["ReadReplicaDBInstanceIdentifiers"] if name in self.instances
+        ]
 
     def rename(self, instance: Instance, name: str) -> None:
         """Give an instance another name, and with it the hidden cluster of one that stands alone."""

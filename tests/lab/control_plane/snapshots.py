@@ -11,7 +11,7 @@ from functools import partial
 
 from tests.lab.control_plane import events, servers
 from tests.lab.control_plane.common import IDENTIFIER, bare, filters, find_cluster, page, tag_list, tags_of
-from tests.lab.control_plane.errors import ApiError, cluster_state, invalid_value
+from tests.lab.control_plane.errors import ApiError, cluster_state, invalid_combination, invalid_value
 from tests.lab.control_plane.global_rules import may_be_copied
 from tests.lab.control_plane.plane import Call, Handler
 from tests.lab.control_plane.records import Cluster, Instance, Region, Shape, Snapshot, resource_id, utcnow
@@ -125,6 +125,18 @@ def record(
 
     plane.jobs.run(cluster.volume_id, job, failed)
     return snapshot
+
+
+def final(params: Shape, of: str) -> str | None:
+    """Return the name of the snapshot that a request to delete `of` (a cluster, an instance) asks for, None when it asks for none."""
+    name = params.get("FinalDBSnapshotIdentifier")
+    if params.get("SkipFinalSnapshot") and name:
+        raise invalid_combination(
+            f"FinalDBSnapshotIdentifier can not be specified when deleting {of} with SkipFinalSnapshot"
+        )
+    if not params.get("SkipFinalSnapshot") and not name:
+        raise invalid_combination("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
+    return str(name) if name else None
 
 
 def shape(snapshot: Snapshot) -> Shape:

@@ -11,14 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tests.lab.control_plane import clusters, db_snapshots, endpoints, events, instances, master_secret, servers
+from tests.lab.control_plane import (
+    clusters,
+    db_snapshots,
+    endpoints,
+    events,
+    instances,
+    master_secret,
+    servers,
+    snapshots,
+)
 from tests.lab.control_plane.common import find_instance, new_identifier, tags_of
-from tests.lab.control_plane.errors import ApiError, instance_state, invalid_combination, invalid_value, not_in_lab
+from tests.lab.control_plane.errors import ApiError, invalid_combination, invalid_value, not_in_lab
 from tests.lab.control_plane.kinds import (
     RDS_POSTGRESQL,
     STANDALONE,
     check_database,
-    check_logs,
     check_master_user,
     check_password,
     kind_of,
@@ -26,7 +34,6 @@ from tests.lab.control_plane.kinds import (
 from tests.lab.control_plane.parameter_groups import group_for
 from tests.lab.control_plane.plane import Call, Handler
 from tests.lab.control_plane.records import Cluster, Instance, Region, Shape, resource_id, utcnow
-from tests.lab.control_plane.subnet_groups import find_subnet_group
 from tests.lab.control_plane.versions import ZONES, check_instance_class
 from tests.lab.control_plane.views import instance_shape
 
@@ -101,42 +108,14 @@ def must_be_free(call: Call, identifier: str) -> None:
 
 def hidden_cluster(call: Call, identifier: str, engine: str, version: str, inherited: Shape) -> Cluster:
     """Make the hidden cluster of an instance from a request for the instance; it is in no list of clusters."""
-    params, region, plane = call.params, call.region, call.plane
-    port = int(params.get("Port") or plane.addresses.port(kind_of(engine).port))
-    if not 1150 <= port <= 65535:
-        raise invalid_value(f"Invalid value {port} for Port. Must be between 1150 and 65535")
-    check_retention(params)
-    logs = list(params.get("EnableCloudwatchLogsExports") or ())
-    check_logs(engine, version, logs)
-    subnets = find_subnet_group(region, params.get("DBSubnetGroupName"))
-    api: Shape = {
-        **clusters.DEFAULTS,
-        **inherited,
-        **{name: params[name] for name in KEPT_BY_CLUSTER if params.get(name) is not None},
+    check_retention(call.params)
+    own = {
         "DBClusterIdentifier": identifier,
-        "DBClusterArn": region.arn("db", identifier),
-        "DbClusterResourceId": resource_id("cluster"),
+        "DBClusterArn": call.region.arn("db", identifier),
         "DBClusterParameterGroup": "",
-        "DBSubnetGroup": subnets.api["DBSubnetGroupName"],
-        "AvailabilityZones": [region.name + zone for zone in ZONES],
-        "VpcSecurityGroups": clusters.security_groups(params.get("VpcSecurityGroupIds")),
-        "Status": "creating",
-        "Engine": engine,
-        "EngineVersion": version,
-        "Port": port,
-        "ClusterCreateTime": utcnow(),
-        "EarliestRestorableTime": utcnow(),
-        "IAMDatabaseAuthenticationEnabled": bool(params.get("EnableIAMDatabaseAuthentication")),
-        "EnabledCloudwatchLogsExports": logs,
-        "PerformanceInsightsEnabled": bool(params.get("EnablePerformanceInsights")),
     }
-    if params.get("StorageEncrypted") or params.get("KmsKeyId"):
-        api |= {
-            "StorageEncrypted": True,
-            "KmsKeyId": params.get("KmsKeyId") or clusters.KMS_KEY.format(region=region.name),
-        }
-    api.setdefault("StorageEncrypted", False)
-    address = plane.addresses.take()
+    api = clusters.new_shape(call, engine, version, KEPT_BY_CLUSTER, inherited, own)
+    address = call.plane.addresses.take()
     return Cluster(api, address=address, reader_address=address, standalone=True)
 
 
@@ -239,29 +218,21 @@ def delete(call: Call) -> Shape:
     """DeleteDBInstance."""
     plane, region, params = call.plane, call.region, call.params
     instance = find_instance(region, call.text("DBInstanceIdentifier"))
-    cluster, final = instance.cluster, params.get("FinalDBSnapshotIdentifier")
+    cluster = instance.cluster
     if not cluster.standalone:
         return instances.delete(call)
-    if instance.status == "deleting":
-        raise instance_state(f"Instance {instance.identifier} is already being deleted.")
     if cluster.api["DeletionProtection"]:
         raise invalid_combination(
             "Cannot delete protected DB Instance, please disable deletion protection and try again."
         )
-    if params.get("SkipFinalSnapshot") and final:
-        raise invalid_combination(
-            "FinalDBSnapshotIdentifier can not be specified when deleting an instance with SkipFinalSnapshot"
-        )
-    if not params.get("SkipFinalSnapshot") and not final:
-        raise invalid_combination("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
-    if instance.status not in ("available", "backing-up", "failed", "stopped"):
-        raise instance_state(f"Instance {instance.identifier} is in state {instance.status} and cannot be deleted.")
+    final = snapshots.final(params, "an instance")
+    instances.check_deletable(instance)
     if instance.api[REPLICAS]:
         raise not_in_lab("the end of a DB instance that has read replicas")
     if final and instance.api.get("ReadReplicaSourceDBInstanceIdentifier"):
         raise invalid_combination("FinalDBSnapshotIdentifier can not be specified when deleting a replica instance.")
     if final:
-        db_snapshots.take(call, instance, str(final))
+        db_snapshots.take(call, instance, final)
     instance.status = "deleting"
     engine = servers.engine_of(plane, cluster)
 

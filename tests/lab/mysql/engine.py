@@ -5,13 +5,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import shutil
 import signal
-import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.lab.engine import EngineError, EngineVersion, InstanceSpec, Parameter
@@ -20,26 +16,18 @@ from tests.lab.mysql.binaries import fetch
 from tests.lab.mysql.servers import BINLOG, Installation, Server
 from tests.lab.mysql.volumes import Volume
 from tests.lab.postgresql.ca import CertificateAuthority
-from tests.lab.postgresql.endpoint_control import EndpointControl, Mode, Scope
-from tests.lab.postgresql.processes import Account, Keeper, Processes, data_root, free_port
-from tests.lab.routes import Routes
+from tests.lab.postgresql.endpoint_control import EndpointControl
+from tests.lab.postgresql.processes import Keeper, Processes, data_root, free_port
+from tests.lab.postgresql.server_engine import Placed, ServerEngine, account_for
 
 FIRST_INTERNAL_PORT = 23306
 POSITION_EVENT = "Binlog position from crash recovery is {} {}"
 
 
-@dataclass
-class Instance:
-    """A running server with what it was started with."""
-
-    spec: InstanceSpec
-    server: Server
-    family: str
-    parameters: Mapping[str, str]  # as they apply now
-    directory: Path | None = None  # a reader's own copy, removed with it
+Instance = Placed[Server]
 
 
-class MySQLEngine:
+class MySQLEngine(ServerEngine[Volume, Instance, Server]):
     """`tests.lab.engine.DatabaseEngine` for aurora-mysql."""
 
     def __init__(
@@ -59,38 +47,27 @@ class MySQLEngine:
         Raises EngineError when something that is needed is missing.
         """
         binaries = fetch()
-        account = Account.choose()
-        if not account.can_enter(binaries.root):
-            raise EngineError(
-                f"The user {account.uid} that servers run as cannot enter {binaries.root}: set BLUEGREEN_CACHE to a "
-                "directory that every user can enter."
-            )
+        account = account_for(binaries.root)
         self._sleeps = sleeps
         self._logs = state_dir / "mysql-logs"
         self._logs.mkdir(parents=True)
-        self._root = data_root(account, state_dir, "bluegreen-my-")
-        self._keeper = Keeper([self._root])
+        root = data_root(account, state_dir, "bluegreen-my-")
+        keeper = Keeper([root])
         try:
-            home = account.make_directory(self._root / "home")
-            self._processes = Processes(account, self._keeper, home, environment)
+            home = account.make_directory(root / "home")
+            self._processes = Processes(account, keeper, home, environment)
             self._installation = Installation(binaries, self._processes, free_port(FIRST_INTERNAL_PORT))
-            self._template = template.prepare(self._installation, self._root, self._logs / "template.log")
+            self._template = template.prepare(self._installation, root, self._logs / "template.log")
             self._authority = authority or CertificateAuthority(ca_dir or state_dir)
             self.ca_file = self._authority.file
             program = ("-m", "tests.lab.mysql.endpoints")
-            self._endpoints = EndpointControl(self._logs / "mysql-endpoints.log", lambda _instances: None, program)
+            endpoints = EndpointControl(self._logs / "mysql-endpoints.log", lambda _instances: None, program)
         except BaseException:
-            shutil.rmtree(self._root, ignore_errors=True)
-            self._keeper.release()
+            shutil.rmtree(root, ignore_errors=True)
+            keeper.release()
             raise
-        self._keeper.watch(self._endpoints.pid)
-        self._lock = threading.RLock()  # of the registries below, never held while a server does something
-        self._numbers = itertools.count(1)
+        super().__init__(root, keeper, endpoints)
         self._server_ids: dict[str, int] = {}
-        self._volumes: dict[str, Volume] = {}
-        self._instances: dict[str, Instance] = {}
-        self._routes = Routes(self._lock, self._lead)
-        self._closed = False
         self._housekeeping = replication.Housekeeping(self._writers_with_binlog)
         self._housekeeping.start()
 
@@ -135,34 +112,14 @@ class MySQLEngine:
             self._volumes[volume_id] = volume
         return volume
 
-    def _volume(self, volume_id: str) -> Volume:
-        with self._lock:
-            if volume_id not in self._volumes:
-                raise EngineError(f"There is no volume {volume_id}.")
-            return self._volumes[volume_id]
-
-    def _writer(self, volume_id: str) -> Instance | None:
-        with self._lock:
-            for instance in self._instances.values():
-                spec = instance.spec
-                if spec.volume_id == volume_id and spec.role == "writer" and instance.server.running():
-                    return instance
-        return None
-
     def _writers_with_binlog(self) -> list[tuple[Server, int]]:
         with self._lock:
             writers = [one for one in self._instances.values() if one.spec.role == "writer" and one.server.running()]
         return [
             (one.server, len(self._readers(one.spec.volume_id)))
             for one in writers
-            if parameters.has_binlog(one.family, one.spec.parameters)
-            and not self._volume(one.spec.volume_id).followers
+            if parameters.has_binlog(one.family, one.spec.parameters) and not self._volume(one.spec.volume_id).followers
         ]
-
-    def _readers(self, volume_id: str) -> list[Instance]:
-        with self._lock:
-            found = [one for one in self._instances.values() if one.spec.volume_id == volume_id]
-        return [one for one in found if one.spec.role == "reader"]
 
     def clone_volume(self, source_id: str, target_id: str) -> None:
         """Make a crash-consistent copy of a volume, running or stopped, binary log and replica settings included."""
@@ -210,10 +167,8 @@ class MySQLEngine:
 
     def delete_volume(self, volume_id: str) -> None:
         """Remove a volume and everything that still runs on it."""
-        with self._lock:
-            running = [name for name, instance in self._instances.items() if instance.spec.volume_id == volume_id]
-        for name in running:
-            self.stop(name, immediate=True)
+        for spec in self.specs(volume_id):
+            self.stop(spec.instance_id, immediate=True)
         with self._lock:
             volume = self._volumes.pop(volume_id, None)
             for other in self._volumes.values():
@@ -248,19 +203,7 @@ class MySQLEngine:
             instance = Instance(spec, server, family, dict(spec.parameters))
         else:
             instance = self._reader_instance(spec, volume, family, log)
-        try:
-            messages = self._run(instance, volume)
-            with self._lock:
-                self._instances[spec.instance_id] = instance
-            self._routes.claim(spec.instance_id, spec.port, spec.addresses)
-        except BaseException:
-            with self._lock:
-                self._instances.pop(spec.instance_id, None)
-            with contextlib.suppress(EngineError):
-                self._routes.release(spec.instance_id, spec.addresses)
-            self._discard(instance, immediate=True)
-            raise
-        return messages
+        return self._place(instance, lambda: self._run(instance, volume))
 
     def _reader_instance(self, spec: InstanceSpec, volume: Volume, family: str, log: Path) -> Instance:
         writer = self._writer(spec.volume_id)
@@ -341,14 +284,6 @@ class MySQLEngine:
         self._processes.account.write(authority, self.ca_file.read_text(encoding="utf-8"))
         return {"ssl-ca": str(authority), "ssl-cert": str(own), "ssl-key": str(own)}
 
-    def stop(self, instance_id: str, immediate: bool = False) -> None:
-        """Stop a server; `immediate` is a crash. A server that does not run is fine."""
-        with self._lock:
-            instance = self._instances.pop(instance_id, None)
-        if instance is not None:
-            self._routes.release(instance_id, instance.spec.addresses)
-            self._discard(instance, immediate)
-
     def _discard(self, instance: Instance, immediate: bool) -> None:
         """End what belongs to an instance that no address leads to."""
         name = instance.spec.instance_id
@@ -368,26 +303,6 @@ class MySQLEngine:
         """Give a running server the effective parameters; static ones wait for the next start."""
         _apply(self._instance(instance_id), parameters)
 
-    def _instance(self, instance_id: str) -> Instance:
-        with self._lock:
-            if instance_id not in self._instances:
-                raise EngineError(f"The instance {instance_id} does not run.")
-            return self._instances[instance_id]
-
-    def server(self, instance_id: str) -> Server:
-        """Return the server of an instance that runs; raises EngineError when it does not."""
-        return self._instance(instance_id).server
-
-    def servers(self, volume_id: str) -> list[Server]:
-        """Return the servers that run on a volume, the writer first."""
-        with self._lock:
-            found = [one for one in self._instances.values() if one.spec.volume_id == volume_id]
-        return [one.server for one in sorted(found, key=lambda one: one.spec.role != "writer") if one.server.running()]
-
-    def volume(self, volume_id: str) -> Volume:
-        """Return a volume; raises EngineError when there is none."""
-        return self._volume(volume_id)
-
     # What the service does to all clients
 
     def set_read_only(self, volume_id: str, read_only: bool) -> None:
@@ -401,77 +316,36 @@ class MySQLEngine:
             own = parameters.own_read_only(writer.family, writer.parameters)
             writer.server.execute(f"SET GLOBAL read_only = {'ON' if read_only else own or 'OFF'}")
 
-    def refuse_clients(self, volume_id: str, refuse: bool) -> None:
-        """End every client's connection to the servers of a volume and let no new one in, or let them come again."""
-        with self._lock:
-            names = [name for name, one in self._instances.items() if one.spec.volume_id == volume_id]
-        self._endpoints.order("refuse", instances=names, refuse=refuse)
-
     # Endpoints
 
-    def set_addresses(self, instance_id: str, addresses: Sequence[str]) -> None:
-        """Let other addresses lead to a running server; connections through those that stay are not touched."""
-        instance = self._instance(instance_id)
-        before, after = instance.spec.addresses, tuple(addresses)
-        instance.spec = replace(instance.spec, addresses=after)
+    def _readdressed(self, instance: Instance) -> None:
         self._certificate(instance)
         instance.server.execute("ALTER INSTANCE RELOAD TLS")
-        self._routes.release(instance_id, [address for address in before if address not in after])
-        self._routes.claim(instance_id, instance.spec.port, [address for address in after if address not in before])
 
     def _lead(self, address: str, port: int, claims: Sequence[str]) -> None:
-        """Tell the endpoint process where an address leads: to the readers that claim it, else to the writer."""
-        claiming = [self._instances[name] for name in claims if name in self._instances]
-        readers = [instance for instance in claiming if instance.spec.role == "reader"]
         targets = [
             {
                 "instance": instance.spec.instance_id,
                 "host": instance.server.settings["bind-address"],
                 "port": self._installation.port,
             }
-            for instance in readers or claiming[-1:]
+            for instance in self._claiming(claims)
         ]
         self._endpoints.order("route", address=address, port=port, targets=targets)
 
     # Faults
 
-    def fault_link(self, address: str, mode: Mode, scope: Scope = "all", delay: float = 0.0) -> None:
-        """Cut, stall, slow (`delay` seconds each way) or heal (`none`) the connections to an endpoint address.
-
-        The scope `replication` is what replicas use: the link between blue and green.
-        """
-        self._endpoints.order("fault", address=address, scope=scope, mode=mode, delay=delay)
-
     def as_service(self, instance_id: str, *statements: str) -> None:
         """Run statements of the service's own account outside the binary log, for what AWS does and tests must."""
         self._instance(instance_id).server.execute(*statements)
 
-    def links(self, instance_id: str) -> int:
-        """Return how many connections lead to an instance through its endpoints now."""
-        counts = self._endpoints.order("links")
-        return int(counts.get(instance_id, 0))
-
-    def pids(self) -> list[int]:
-        """Return the pids of the endpoint process and of every server that runs."""
-        with self._lock:
-            servers = [instance.server.pid for instance in self._instances.values()]
-        return [self._endpoints.pid, *(pid for pid in servers if pid is not None)]
+    def _kill(self, instance: Instance) -> None:
+        instance.server.signal(signal.SIGKILL)
 
     def close(self) -> None:
         """End every process by pid and remove every file but the logs and the certificates."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            instances, self._instances = list(self._instances.values()), {}
         self._housekeeping.stop()
-        self._endpoints.close()
-        for instance in instances:  # all at once, then wait for each
-            instance.server.signal(signal.SIGKILL)
-        for instance in instances:
-            self._discard(instance, immediate=True)
-        shutil.rmtree(self._root, ignore_errors=True)
-        self._keeper.release()
+        super().close()
 
 
 def _apply(instance: Instance, wanted: Mapping[str, str]) -> None:

@@ -34,7 +34,9 @@ class Volume:
     without_binlog: bool = False  # a clone whose source had the enhanced binary log: the files are not part of it
     origin: tuple[str, int] | None = None  # the position in its source's binary log that it was copied at
     read_only: bool = False  # for every client, until a parameter group says otherwise at a start
-    followers: set[str] = field(default_factory=set)  # volumes that the service keeps the binary log for, whatever the retention
+    followers: set[str] = field(
+        default_factory=set
+    )  # volumes that the service keeps the binary log for, whatever the retention
     offset: int = 0  # a fault: what the next start reports is wrong by so many bytes
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)  # of its servers
 

@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import shutil
 import signal
-import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg2.extensions
@@ -20,30 +18,25 @@ from tests.lab.engine import EngineError, EngineVersion, InstanceSpec, Parameter
 from tests.lab.postgresql import followers, parameters, volumes
 from tests.lab.postgresql.binaries import INSTALLATIONS, fetch
 from tests.lab.postgresql.ca import CertificateAuthority
-from tests.lab.postgresql.endpoint_control import EndpointControl, Mode, Scope
-from tests.lab.postgresql.processes import Account, Keeper, Processes, data_root, free_port
+from tests.lab.postgresql.endpoint_control import EndpointControl
+from tests.lab.postgresql.processes import Keeper, Processes, data_root, free_port
 from tests.lab.postgresql.role_watcher import RoleWatcher
+from tests.lab.postgresql.server_engine import Placed, ServerEngine, account_for
 from tests.lab.postgresql.servers import Installation, Server
 from tests.lab.postgresql.volumes import Volume
-from tests.lab.routes import Routes
 
 FIRST_INTERNAL_PORT = 15432
 
 
 @dataclass
-class Instance:
+class Instance(Placed[Server]):
     """A running server with what it was started with."""
 
-    spec: InstanceSpec
-    server: Server
-    family: str
-    force_ssl: bool
+    force_ssl: bool = False
     watcher: RoleWatcher | None = None
-    directory: Path | None = None  # a reader's own copy, removed with it
-    parameters: Mapping[str, str] = field(default_factory=dict)  # as they apply now
 
 
-class PostgreSQLEngine:
+class PostgreSQLEngine(ServerEngine[Volume, Instance, Server]):
     """`tests.lab.engine.DatabaseEngine` for aurora-postgresql."""
 
     def __init__(
@@ -61,38 +54,27 @@ class PostgreSQLEngine:
         needed is missing.
         """
         binaries = fetch()
-        account = Account.choose()
-        if not account.can_enter(binaries.root):
-            raise EngineError(
-                f"The user {account.uid} that servers run as cannot enter {binaries.root}: set BLUEGREEN_CACHE to a "
-                "directory that every user can enter."
-            )
+        account = account_for(binaries.root)
         self._logs = state_dir / "postgresql-logs"
         self._logs.mkdir(parents=True)
-        self._root = data_root(account, state_dir, "bluegreen-pg-")
-        self._keeper = Keeper([self._root])
+        root = data_root(account, state_dir, "bluegreen-pg-")
+        keeper = Keeper([root])
         try:
-            home = account.make_directory(self._root / "home")
-            self._processes = Processes(account, self._keeper, home, environment)
+            home = account.make_directory(root / "home")
+            self._processes = Processes(account, keeper, home, environment)
             self.authority = authority or CertificateAuthority(ca_dir or state_dir)
             self.ca_file = self.authority.file
             account.write(home / "ca.pem", self.ca_file.read_text(encoding="utf-8"))
-            self._endpoints = EndpointControl(self._logs / "endpoints.log", self._before_replication)
+            endpoints = EndpointControl(self._logs / "endpoints.log", self._before_replication)
         except BaseException:
-            shutil.rmtree(self._root, ignore_errors=True)
-            self._keeper.release()
+            shutil.rmtree(root, ignore_errors=True)
+            keeper.release()
             raise
-        self._keeper.watch(self._endpoints.pid)
+        super().__init__(root, keeper, endpoints)
         port = free_port(FIRST_INTERNAL_PORT)
         self._installations = {
             major: Installation(binaries, self._processes, major, home / "ca.pem", port) for major in INSTALLATIONS
         }
-        self._lock = threading.RLock()  # of the registries below, never held while a server does something
-        self._numbers = itertools.count(1)
-        self._volumes: dict[str, Volume] = {}
-        self._instances: dict[str, Instance] = {}
-        self._routes = Routes(self._lock, self._lead)
-        self._closed = False
 
     # What is offered
 
@@ -134,25 +116,8 @@ class PostgreSQLEngine:
             self._volumes[volume_id] = volume
         return volume
 
-    def _volume(self, volume_id: str) -> Volume:
-        with self._lock:
-            if volume_id not in self._volumes:
-                raise EngineError(f"There is no volume {volume_id}.")
-            return self._volumes[volume_id]
-
     def _installation(self, volume: Volume) -> Installation:
         return self._installations[volume.major]
-
-    def _writer(self, volume_id: str) -> Instance | None:
-        with self._lock:
-            for instance in self._instances.values():
-                if (
-                    instance.spec.volume_id == volume_id
-                    and instance.spec.role == "writer"
-                    and instance.server.running()
-                ):
-                    return instance
-        return None
 
     def clone_volume(self, source_id: str, target_id: str) -> None:
         """Make a crash-consistent copy of a volume, running or stopped, slots and all."""
@@ -210,10 +175,8 @@ class PostgreSQLEngine:
 
     def delete_volume(self, volume_id: str) -> None:
         """Remove a volume and everything that still runs on it."""
-        with self._lock:
-            running = [name for name, instance in self._instances.items() if instance.spec.volume_id == volume_id]
-        for name in running:
-            self.stop(name, immediate=True)
+        for spec in self.specs(volume_id):
+            self.stop(spec.instance_id, immediate=True)
         with self._lock:
             volume = self._volumes.pop(volume_id, None)
         if volume is not None:
@@ -246,24 +209,16 @@ class PostgreSQLEngine:
             instance = self._writer_instance(spec, volume, family, force_ssl)
         else:
             instance = self._reader_instance(spec, volume, family, force_ssl, settings)
-        instance.parameters = dict(spec.parameters)
-        try:
+
+        def begin() -> None:
             instance.server.configure(settings)
             instance.server.start()
             if writes:
                 volumes.on_writer_start(volume, instance.server)
                 instance.watcher = RoleWatcher(instance.server)
                 instance.watcher.start()
-            with self._lock:
-                self._instances[spec.instance_id] = instance
-            self._routes.claim(spec.instance_id, spec.port, spec.addresses)
-        except BaseException:
-            with self._lock:
-                self._instances.pop(spec.instance_id, None)
-            with contextlib.suppress(EngineError):
-                self._routes.release(spec.instance_id, spec.addresses)
-            self._discard(instance, immediate=True)
-            raise
+
+        self._place(instance, begin)
         if writes:
             self._refresh_readers(volume, instance.server)
 
@@ -272,8 +227,8 @@ class PostgreSQLEngine:
 
         Those are the readers of the volume, the volumes that follow it, and the readers of these.
         """
+        readers = self._on(volume.volume_id)
         with self._lock:
-            readers = [one for one in self._instances.values() if one.spec.volume_id == volume.volume_id]
             following = [other for other in self._volumes.values() if other.source == volume.volume_id]
         for reader in readers:
             if reader.server is not leader and parameters.falls_short(reader.server.settings, leader.settings):
@@ -287,7 +242,8 @@ class PostgreSQLEngine:
         if (other := self._writer(spec.volume_id)) is not None:
             raise EngineError(f"Volume {spec.volume_id} has a running writer already: {other.spec.instance_id}.")
         log = self._logs / f"{spec.instance_id}.log"
-        return Instance(spec, Server(self._installation(volume), volume.data, volume.sockets, log), family, force_ssl)
+        server = Server(self._installation(volume), volume.data, volume.sockets, log)
+        return Instance(spec, server, family, dict(spec.parameters), force_ssl=force_ssl)
 
     def _reader_instance(
         self, spec: InstanceSpec, volume: Volume, family: str, force_ssl: bool, settings: dict[str, str]
@@ -305,15 +261,7 @@ class PostgreSQLEngine:
         settings["primary_conninfo"] = followers.copy_of(installation, data, volume.sockets, spec.instance_id)
         settings.update(parameters.falls_short(settings, leader.settings))
         server = Server(installation, data, sockets, self._logs / f"{spec.instance_id}.log")
-        return Instance(spec, server, family, force_ssl, directory=directory)
-
-    def stop(self, instance_id: str, immediate: bool = False) -> None:
-        """Stop a server; `immediate` is a crash. A server that does not run is fine."""
-        with self._lock:
-            instance = self._instances.pop(instance_id, None)
-        if instance is not None:
-            self._routes.release(instance_id, instance.spec.addresses)
-            self._discard(instance, immediate)
+        return Instance(spec, server, family, dict(spec.parameters), directory, force_ssl)
 
     def _discard(self, instance: Instance, immediate: bool) -> None:
         """End what belongs to an instance that no address leads to."""
@@ -331,32 +279,6 @@ class PostgreSQLEngine:
         _apply(instance, self._volume(instance.spec.volume_id), parameters)
         self._routes.tell(instance.spec.addresses)
 
-    def _instance(self, instance_id: str) -> Instance:
-        with self._lock:
-            if instance_id not in self._instances:
-                raise EngineError(f"The instance {instance_id} does not run.")
-            return self._instances[instance_id]
-
-    def server(self, instance_id: str) -> Server:
-        """Return the server of an instance that runs; raises EngineError when it does not."""
-        return self._instance(instance_id).server
-
-    def servers(self, volume_id: str) -> list[Server]:
-        """Return the servers that run on a volume, the writer first."""
-        with self._lock:
-            found = [one for one in self._instances.values() if one.spec.volume_id == volume_id]
-        return [one.server for one in sorted(found, key=lambda one: one.spec.role != "writer") if one.server.running()]
-
-    def specs(self, volume_id: str) -> list[InstanceSpec]:
-        """Return what runs on a volume, the writer first, as it was started."""
-        with self._lock:
-            found = [one.spec for one in self._instances.values() if one.spec.volume_id == volume_id]
-        return sorted(found, key=lambda spec: spec.role != "writer")
-
-    def volume(self, volume_id: str) -> Volume:
-        """Return a volume; raises EngineError when there is none."""
-        return self._volume(volume_id)
-
     # What the service does to all clients
 
     def set_read_only(self, volume_id: str, read_only: bool) -> None:
@@ -371,26 +293,9 @@ class PostgreSQLEngine:
             expected = parameters.is_set(writer.server.settings, writer.family, parameters.READ_ONLY)
             writer.server.await_setting(parameters.READ_ONLY, "on" if expected else "off")
 
-    def refuse_clients(self, volume_id: str, refuse: bool) -> None:
-        """End every client's connection to the servers of a volume and let no new one in, or let them come again."""
-        with self._lock:
-            names = [name for name, one in self._instances.items() if one.spec.volume_id == volume_id]
-        self._endpoints.order("refuse", instances=names, refuse=refuse)
-
     # Endpoints
 
-    def set_addresses(self, instance_id: str, addresses: Sequence[str]) -> None:
-        """Let other addresses lead to a running server; connections through those that stay are not touched."""
-        instance = self._instance(instance_id)
-        before, after = instance.spec.addresses, tuple(addresses)
-        instance.spec = replace(instance.spec, addresses=after)
-        self._routes.release(instance_id, [address for address in before if address not in after])
-        self._routes.claim(instance_id, instance.spec.port, [address for address in after if address not in before])
-
     def _lead(self, address: str, port: int, claims: Sequence[str]) -> None:
-        """Tell the endpoint process where an address leads: to the readers that claim it, else to the writer."""
-        claiming = [self._instances[name] for name in claims if name in self._instances]
-        readers = [instance for instance in claiming if instance.spec.role == "reader"]
         targets = [
             {
                 "instance": instance.spec.instance_id,
@@ -398,7 +303,7 @@ class PostgreSQLEngine:
                 "port": instance.server.installation.port,
                 "force_ssl": instance.force_ssl,
             }
-            for instance in readers or claiming[-1:]
+            for instance in self._claiming(claims)
         ]
         certificate = str(self.authority.issue(address))
         self._endpoints.order("route", address=address, port=port, certificate=certificate, targets=targets)
@@ -413,49 +318,26 @@ class PostgreSQLEngine:
 
     # Faults
 
-    def fault_link(self, address: str, mode: Mode, scope: Scope = "all", delay: float = 0.0) -> None:
-        """Cut, stall, slow (`delay` seconds each way) or heal (`none`) the connections to an endpoint address.
-
-        The scope `replication` is what subscribers use: the link between blue and green.
-        """
-        self._endpoints.order("fault", address=address, scope=scope, mode=mode, delay=delay)
-
     def as_service(
         self, instance_id: str, database: str
     ) -> contextlib.AbstractContextManager[psycopg2.extensions.connection]:
         """Give a connection of the service's own superuser, for what AWS does to a customer's database and tests must."""
         return self._instance(instance_id).server.connection(database)
 
-    def links(self, instance_id: str) -> int:
-        """Return how many connections lead to an instance through its endpoints now."""
-        counts = self._endpoints.order("links")
-        return int(counts.get(instance_id, 0))
-
     def pids(self) -> list[int]:
         """Return the pids of the endpoint process and of every postmaster that runs."""
         with self._lock:
-            servers = [instance.server.pid for instance in self._instances.values()]
-            servers += [volume.follower.pid for volume in self._volumes.values() if volume.follower is not None]
-        return [self._endpoints.pid, *(pid for pid in servers if pid is not None)]
+            followers_of = [volume.follower.pid for volume in self._volumes.values() if volume.follower is not None]
+        return [*super().pids(), *(pid for pid in followers_of if pid is not None)]
 
-    def close(self) -> None:
-        """End every process by pid and remove every file but the logs and the certificates."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            instances, self._instances = list(self._instances.values()), {}
-        self._endpoints.close()
-        for instance in instances:  # all at once, then wait for each
-            if instance.watcher is not None:
-                instance.watcher.cancel()
-            instance.server.signal(signal.SIGQUIT)
-        for instance in instances:
-            self._discard(instance, immediate=True)
+    def _kill(self, instance: Instance) -> None:
+        if instance.watcher is not None:
+            instance.watcher.cancel()
+        instance.server.signal(signal.SIGQUIT)
+
+    def _end_volumes(self) -> None:
         for volume in self._volumes.values():
             followers.end(volume)
-        shutil.rmtree(self._root, ignore_errors=True)
-        self._keeper.release()
 
 
 def _protection(volume: Volume) -> dict[str, str]:
