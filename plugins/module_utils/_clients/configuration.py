@@ -19,6 +19,8 @@ from typing import Any
 
 REMINDER = (
     "Begin with the plugin some minutes before the switchover: it has to find the deployment and the addresses of its hosts first.",
+    "The JDBC wrapper logs its own timeline of the switchover when the level of software.amazon.jdbc.plugin.bluegreen is FINE.",
+    "A switchover_timeout above bgSwitchoverTimeoutMs (180 s) lets the plugin go on by itself before the service has ended.",
     "After the switchover take the plugin and these properties out again: it does no harm, but keeps a thread and a connection for "
     "each side.",
     "Where an application names plugins already, add bg to them in place of setting them to bg alone.",

@@ -52,7 +52,7 @@ def checks(request: Request, found: Sequence[Look]) -> list[Check]:
     return [
         _supported(request.places),
         *_versions(request),
-        *(_name(host) for host in request.endpoints),
+        *(_name(host, request.places) for host in request.endpoints),
         *(_ttl(host, request.dns_server) for host in request.endpoints),
         *(_user(look, request.dialect) for look in found),
         _others(request),
@@ -120,7 +120,7 @@ def _versions(request: Request) -> list[Check]:
     return made
 
 
-def _name(host: str) -> Check:
+def _name(host: str, places: Places) -> Check:
     name = "clients_endpoint"
     if is_proxy(host):
         return warning(
@@ -133,7 +133,23 @@ def _name(host: str) -> Check:
             "let the applications connect to the endpoint of the cluster or instance itself",
             _PLUGIN,
         )
+    known = _known(places)
+    if known and host.lower() not in known and ".cluster-custom-" not in host.lower():
+        return warning(
+            name,
+            f"{host} is a name of the service, but none of the deployment's, which has {some(sorted(known))}",
+            "correct it, or look whether these applications use another database",
+            _PLUGIN,
+        )
     return ok(name, f"{host} is a name of the service", _PLUGIN)
+
+
+def _known(places: Places) -> set[str]:
+    """The names of both sides; empty as long as nothing is known of blue."""
+    sides = [place for place in (places.blue, places.green) if place is not None]
+    found = [name for place in sides for name in (place.host, place.reader_host)]
+    found += [(one.description.get("Endpoint") or {}).get("Address") for place in sides for one in place.members]
+    return {name.lower() for name in found if name}
 
 
 def _ttl(host: str, dns_server: str | None) -> Check:

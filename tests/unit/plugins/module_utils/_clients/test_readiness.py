@@ -92,3 +92,15 @@ def test_after_the_switchover_the_plugin_is_to_be_taken_out() -> None:
 @pytest.mark.parametrize(("endpoint", "status"), [("db.example.com", "failed"), (HOST, "ok")])
 def test_an_alias_is_not_supported(endpoint: str, status: str) -> None:
     assert judged(Places(blue=place()), endpoints=[endpoint])["clients_endpoint"][0] == status
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        (HOST.upper(), "ok"),
+        ("other.cluster-abc123def456.us-east-1.rds.amazonaws.com", "warning"),
+        ("shop.cluster-custom-abc123def456.us-east-1.rds.amazonaws.com", "ok"),
+    ],
+)
+def test_a_name_of_another_database_is_seen(host: str, status: str) -> None:
+    assert judged(Places(blue=place()), endpoints=[host])["clients_endpoint"][0] == status
