@@ -14,6 +14,7 @@ does not, and no client writes before the opening: so the first transaction with
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 try:
@@ -28,16 +29,18 @@ from .._core.journal import Journal
 from .._core.names import Names
 from .._core.rule import some
 from . import catalog, control_record, drift_baseline, lsn, marker, schema_rules, server_rules
+from .catalog import DatabaseFacts
 from .connection import connected, execute, transaction, value
 from .guardrails import guarded
 from .position import close
 from .prepare import create_role, look, refuse_broken, role_exists
-from .publication import create_publication
+from .publication import create_publication, find_publication
 from .slot import create_slot, drop_slot, logical_slots
 from .status import State
 from .subscription import subscriptions
 
 _ORIGINS = 160000  # since then pgoutput can leave out what carries an origin
+_SERVICE = "rdsadmin"  # its schema
 _NOTE = "bluegreen: a way back, its slots were made before the opening"
 _DOCS = "https://www.postgresql.org/docs/current/"
 
@@ -94,24 +97,18 @@ def arm(
         found = look(blue, names, databases)
         refuse_broken(found, names)
     for database, have in found.items():
-        with connected(blue.at(database)) as conn:
-            if not have.marker:
-                journal.act(
-                    f"create table {names.schema}.marker in {database} on blue", partial(marker.ensure, conn, names)
-                )
-            if have.publication is None:
-                what = f"create publication {names.publication} in {database} on blue"
-                journal.act(what, partial(create_publication, conn, names.publication))
-            slot = names.slot("forward", database)
-            if have.slot is None or slot in lost:
+        _complete(blue.at(database), names, journal)
+        slot = names.slot("forward", database)
+        if have.slot is None or slot in lost:
+            with connected(blue.at(database)) as conn:
                 what = f"create replication slot {slot} in {database} on blue"
                 journal.act(what, partial(create_slot, conn, slot, timeout=slot_timeout))
     journal.act("note that the slots on blue are in time", partial(_note, blue, green, names, databases))
 
 
 def take_position(blue: Endpoint, green: Endpoint, state: State, journal: Journal, given: str | None) -> None:
-    """Commit the position at which blue was opened to the control record on green, once; make the marker table on green, and
-    close green for writers.
+    """Commit the position at which blue was opened to the control record on green, once; make on green what a clone would
+    have, and close it for writers.
 
     Raises :class:`BlueGreenError` when blue has not been opened yet, or a slot does not hold everything since.
     """
@@ -129,13 +126,24 @@ def take_position(blue: Endpoint, green: Endpoint, state: State, journal: Journa
                 "what was written in between: leave the option out."
             )
         journal.act(f"record position {wanted} on green", partial(_record, blue, green, state, wanted))
+    if not role_exists(green, names):
+        with connected(green) as conn:
+            journal.act(f"create role {names.replication_role} on green", partial(create_role, conn, names))
     for database in databases:
-        with connected(green.at(database)) as conn:
-            if not marker.exists(conn, names):
-                what = f"create table {names.schema}.marker in {database} on green"
-                journal.act(what, partial(marker.ensure, conn, names))
+        _complete(green.at(database), names, journal)
     with connected(green) as conn:
         close(conn, state, journal)
+
+
+def _complete(side: Endpoint, names: Names, journal: Journal) -> None:
+    """Make what a database has on both sides; where one is a clone it brings it along."""
+    with connected(side) as conn:
+        if not marker.exists(conn, names):
+            what = f"create table {names.schema}.marker in {side.database} on {side.side}"
+            journal.act(what, partial(marker.ensure, conn, names))
+        if find_publication(conn, names.publication) is None:
+            what = f"create publication {names.publication} in {side.database} on {side.side}"
+            journal.act(what, partial(create_publication, conn, names.publication))
 
 
 def _opening(blue: Endpoint, state: State) -> str:
@@ -196,10 +204,7 @@ def _on_blue(blue: Endpoint, names: Names, databases: Sequence[str]) -> list[Che
         server = catalog.server_facts(conn, "blue")
         slots = {slot.name for slot in logical_slots(conn)}
     missing = [name for name in databases if names.slot("forward", name) not in slots]
-    found = []
-    for database in databases:
-        with connected(blue.at(database)) as conn:
-            found.append(catalog.database_facts(conn))
+    found = _facts(blue, databases)
     return [
         _tells_origins(server.version),
         server_rules.logical_replication(server),
@@ -211,16 +216,24 @@ def _on_blue(blue: Endpoint, names: Names, databases: Sequence[str]) -> list[Che
 def _on_green(green: Endpoint, names: Names, databases: Sequence[str]) -> list[Check]:
     with connected(green) as conn:
         server = catalog.server_facts(conn, "green")
-    found = []
-    for database in databases:
-        with connected(green.at(database)) as conn:
-            found.append(catalog.database_facts(conn))
+    found = _facts(green, databases)
     return [
         server_rules.server_version(server),
         *server_rules.subscriber_capacity(server, len(databases)),
         schema_rules.database_owners(server, found),
         schema_rules.table_owners(server, found),
     ]
+
+
+def _facts(endpoint: Endpoint, databases: Sequence[str]) -> list[DatabaseFacts]:
+    """What every database has, without what the service has there for its own replication."""
+    found: list[DatabaseFacts] = []
+    for database in databases:
+        with connected(endpoint.at(database)) as conn:
+            facts = catalog.database_facts(conn)
+        tables = tuple(one for one in facts.tables if one.schema != _SERVICE)
+        found.append(replace(facts, tables=tables, bare=tuple(one for one in facts.bare if one.schema != _SERVICE)))
+    return found
 
 
 def _tells_origins(version: int) -> Check:
@@ -244,7 +257,7 @@ def _in_step(blue: Endpoint, green: Endpoint, names: Names, database: str) -> Ch
     lacking = [
         f"{schema}.{table}" if (schema, table) not in there else f"{schema}.{table}.{column}"
         for (schema, table), columns in sent.items()
-        if schema not in (names.schema, "rdsadmin")
+        if schema not in (names.schema, _SERVICE)
         for column in (columns if (schema, table) in there else [""])
         if column not in there.get((schema, table), {})
     ]

@@ -188,7 +188,21 @@ def tell(story: Story) -> None:
     story.runs["continued"] = story.playbook.succeed("switchover")
     story.runs["again"] = story.playbook.succeed("switchover,rollback")
     story.seen["a client on old production"] = story.ask(story.old, "SHOW default_transaction_read_only")
+    went = story.run_module(
+        "bg_switchover",
+        engine="aurora_postgresql",
+        deployment_id=BACK,
+        blue=login(lab, blue),
+        green=login(lab, blue, host=story.host(story.old)),
+    )
+    story.seen["went back"] = went
     writer.end()
+    story.seen["acknowledged"], story.seen["on old production"] = writer.acknowledged, story.orders(story.old)
+    story.seen["closed"] = story.ask(blue.cluster, "SHOW default_transaction_read_only")
+    story.runs["cleanup that deletes"] = story.playbook.run("cleanup", rds_managed_delete_source=True)
+    story.runs["cleanup"] = story.playbook.succeed("cleanup", rds_managed_fence_source="none")
+    story.seen["written later"] = story.ask(story.old, "INSERT INTO orders (note) VALUES ('later') RETURNING id")
+    story.seen["end"] = [story.left(cluster) for cluster in (blue.cluster, story.old)]
 
 
 def status(story: Story) -> str:
@@ -202,3 +216,4 @@ def test_it(story: Story) -> None:
         print("=====", name, run.code)
         print(run.output[-6000:])
     print(story.seen)
+    assert not {d: story.seen['acknowledged'][d] - story.seen['on old production'][d] for d in DATABASES if story.seen['acknowledged'][d] - story.seen['on old production'][d]}
