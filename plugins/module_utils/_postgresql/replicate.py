@@ -18,7 +18,7 @@ from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError, WaitTimeout
 from .._core.journal import Journal
 from .._core.waiting import Deadline
-from . import drift_baseline, lsn
+from . import drift_baseline, lsn, way_back
 from .connection import connected
 from .guardrails import subscriber_checks
 from .position import close
@@ -44,8 +44,9 @@ def replicate(blue: Endpoint, green: Endpoint, state: State, journal: Journal, *
     """
     missing = [name for name in state.databases if state.subscription("forward", name) is None]
     stopped = [name for name in state.databases if name not in missing and not _enabled(state, name)]
+    unrecorded = journal.check_mode and bool(missing) and _unrecorded(blue, state)
     if missing:
-        start = _predicted(state) if journal.check_mode and state.fresh else starting_position(state, missing)
+        start = _predicted(state) if unrecorded else starting_position(state, missing)
         require(subscriber_checks(green, state.names, state.databases, "forward"), "replication")
         with connected(green) as conn:
             close(conn, state, journal)
@@ -54,7 +55,7 @@ def replicate(blue: Endpoint, green: Endpoint, state: State, journal: Journal, *
         name = state.names.subscription("forward", database)
         with connected(green.at(database)) as conn:
             journal.act(f"start subscription {name} in {database} on green", partial(enable_subscription, conn, name))
-    _record_schema(green, state, journal)
+    _record_schema(green, state, journal, unrecorded)
 
 
 def stop(green: Endpoint, state: State, journal: Journal) -> None:
@@ -126,10 +127,10 @@ def _refuse_stopped(found: dict[str, Health], state: State) -> None:
             raise BlueGreenError(f"Replication of database {database} does not run: {one.error}.")
 
 
-def _record_schema(green: Endpoint, state: State, journal: Journal) -> None:
+def _record_schema(green: Endpoint, state: State, journal: Journal, unrecorded: bool) -> None:
     """Commit green's schema as it is before anything is changed there on purpose; once."""
-    known = {} if state.fresh else drift_baseline.look(green, state.names)
-    first = [database for database in state.databases if state.fresh or ("blue", database) in known]
+    known = {} if unrecorded else drift_baseline.look(green, state.names)
+    first = [database for database in state.databases if unrecorded or ("blue", database) in known]
     wanted = [database for database in first if ("green", database) not in known]
     if wanted:
         journal.act(f"record the schema of {', '.join(wanted)} on green", partial(_take_schema, green, state, wanted))
@@ -166,6 +167,11 @@ def _subscribe(
             create = partial(create_subscription, conn, name, dsn, names.publication, names.slot("forward", database))
             what = f"create subscription {name} in {database} on green at position {start}"
             journal.act(what, partial(create, position=start, enable=True))
+
+
+def _unrecorded(blue: Endpoint, state: State) -> bool:
+    """Whether there is a position that state=positioned has yet to record."""
+    return bool(state.fresh) or (state.record is None and way_back.armed(blue, state.names, state.databases))
 
 
 def _predicted(state: State) -> str:

@@ -266,7 +266,7 @@ def _in_step(blue: Endpoint, green: Endpoint, names: Names, database: str) -> Ch
     return failed(
         f"way_back_{database}",
         f"blue replicates back to green, which has no place for what was added on blue in database {database}: {some(lacking)}",
-        "make it on green too when the switchover is over, and on blue not before, or give up the way back",
+        "leave it for the time after the switchover, or give up the way back",
         _DOCS + "logical-replication-subscription.html",
     )
 

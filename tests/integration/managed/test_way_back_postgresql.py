@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -216,4 +214,8 @@ def test_it(story: Story) -> None:
         print("=====", name, run.code)
         print(run.output[-6000:])
     print(story.seen)
-    assert not {d: story.seen['acknowledged'][d] - story.seen['on old production'][d] for d in DATABASES if story.seen['acknowledged'][d] - story.seen['on old production'][d]}
+    assert not {
+        d: story.seen["acknowledged"][d] - story.seen["on old production"][d]
+        for d in DATABASES
+        if story.seen["acknowledged"][d] - story.seen["on old production"][d]
+    }
