@@ -35,47 +35,35 @@ NEPTUNE_TARGET_VERSION = "1.4.6.0"
 APPLICATION = "shop_app"  # the account that writers use
 
 
+def _variables(role: str, blue: Blue, deployment: str, version: str, **own: Any) -> dict[str, Any]:
+    """A role's variables for a new major version of blue, without a last snapshot of what is removed."""
+    common = {
+        "deployment_id": deployment,
+        "source_db_cluster_identifier": blue.cluster,
+        "engine_version": version,
+        "allow_major_version_upgrade": True,
+        "skip_final_snapshot": True,
+        "wait_delay": 0.2,
+    }
+    return {f"{role}_{name}": value for name, value in {**common, **own}.items()}
+
+
 def shop_variables(lab: Lab, blue: Blue, **more: Any) -> dict[str, Any]:
     """The extra variables of a user who takes blue to PostgreSQL 18; the login comes from the secret."""
-    return {
-        "aurora_postgresql_deployment_id": DEPLOYMENT,
-        "aurora_postgresql_source_db_cluster_identifier": blue.cluster,
-        "aurora_postgresql_engine_version": TARGET_VERSION,
-        "aurora_postgresql_allow_major_version_upgrade": True,
-        "aurora_postgresql_admin": {"secret_arn": blue.secret_arn, "ca_cert": lab.ca_file},
-        "aurora_postgresql_skip_final_snapshot": True,
-        "aurora_postgresql_wait_delay": 0.2,
-        **more,
-    }
+    admin = {"secret_arn": blue.secret_arn, "ca_cert": lab.ca_file}
+    return {**_variables("aurora_postgresql", blue, DEPLOYMENT, TARGET_VERSION, admin=admin), **more}
 
 
 def mysql_variables(lab: Lab, blue: Blue, **more: Any) -> dict[str, Any]:
     """The extra variables of a user who takes blue to MySQL 8.4; the login comes from the secret."""
-    return {
-        "aurora_mysql_deployment_id": MYSQL_DEPLOYMENT,
-        "aurora_mysql_source_db_cluster_identifier": blue.cluster,
-        "aurora_mysql_engine_version": MYSQL_TARGET_VERSION,
-        "aurora_mysql_allow_major_version_upgrade": True,
-        "aurora_mysql_admin": {"secret_arn": blue.secret_arn, "ca_cert": lab.ca_file},
-        "aurora_mysql_skip_final_snapshot": True,
-        "aurora_mysql_wait_delay": 0.2,
-        **more,
-    }
+    admin = {"secret_arn": blue.secret_arn, "ca_cert": lab.ca_file}
+    return {**_variables("aurora_mysql", blue, MYSQL_DEPLOYMENT, MYSQL_TARGET_VERSION, admin=admin), **more}
 
 
 def neptune_variables(lab: Lab, blue: Blue, **more: Any) -> dict[str, Any]:
     """The extra variables of a user who takes blue to Neptune 1.4; there is no login."""
-    return {
-        "neptune_deployment_id": NEPTUNE_DEPLOYMENT,
-        "neptune_source_db_cluster_identifier": blue.cluster,
-        "neptune_graph_type": blue.graph_type,
-        "neptune_engine_version": NEPTUNE_TARGET_VERSION,
-        "neptune_allow_major_version_upgrade": True,
-        "neptune_connection": {"ca_cert": lab.ca_file},
-        "neptune_skip_final_snapshot": True,
-        "neptune_wait_delay": 0.2,
-        **more,
-    }
+    own = {"graph_type": blue.graph_type, "connection": {"ca_cert": lab.ca_file}}
+    return {**_variables("neptune", blue, NEPTUNE_DEPLOYMENT, NEPTUNE_TARGET_VERSION, **own), **more}
 
 
 @dataclass
