@@ -13,7 +13,6 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.connection import connect, connected, rows
-from tests.lab.engine import InstanceSpec
+from tests.integration.servers import ServersOf, instance
 from tests.lab.lab import MYSQL_VERSION, Blue, Lab
 from tests.lab.mysql import MySQLEngine
 from tests.lab.tools import BINARY_LOG, GTIDS, MYSQL, production_group, wait_until
@@ -34,10 +33,8 @@ NEWER = "8.4.mysql_aurora.8.4.7"
 PLAYBOOK = "bluegreen.aws.aurora_mysql"
 # What green's own cluster parameter group has beside blue's values.
 GREEN = {"read_only": "1", "event_scheduler": "OFF", "replica_checkpoint_period": "1", "replica_parallel_workers": "4"}
-ADMIN = "shop_admin"
 PASSWORD = "it's a \\ pass word"
 APPLICATION = "shop_app"
-_PORT = 3306
 
 
 # Statements and logins
@@ -213,53 +210,33 @@ def new_blue(mysql_lab: MySQLLab) -> Iterator[MySQLLab]:
 # Servers without a control plane
 
 
-class Servers:
+class Servers(ServersOf[MySQLEngine]):
     """Clusters of one writer each; an endpoint's address tells its cluster."""
 
     def __init__(self, logs: Path, *, sleeps: bool = True) -> None:
-        self.engine = MySQLEngine(logs, sleeps=sleeps)
-        self._net = _free_net()
-        self._numbers = itertools.count(1)
-        self._parameters: dict[str, dict[str, str]] = {}
-        self.messages: dict[str, list[str]] = {}  # by host: what the service would publish as events
-
-    def close(self) -> None:
-        """End every server and remove its data."""
-        self.engine.close()
+        engine = MySQLEngine(logs, sleeps=sleeps)
+        super().__init__(engine, engine.ca_file, 3306, PASSWORD)
 
     def blue(self, database: str = "shop", *, version: str = VERSION, gtid: bool = True, **parameters: str) -> Endpoint:
         """A new cluster with this database, its binary log on."""
-        number = next(self._numbers)
-        self.engine.create_volume(f"v{number}", version, ADMIN, PASSWORD, database)
-        return self._start(number, "blue", {**BINARY_LOG, **(GTIDS if gtid else {}), **parameters})
+        return self._new(version, database, {**BINARY_LOG, **(GTIDS if gtid else {}), **parameters})
 
     def clone(self, blue: Endpoint, **parameters: str) -> Endpoint:
         """A clone of blue's volume, started with blue's parameters, those of a green, and these."""
-        number = next(self._numbers)
-        self.engine.clone_volume(_volume(blue), f"v{number}")
-        return self._start(number, "green", {**self._parameters[blue.host], **GREEN, **parameters})
-
-    def reader(self, endpoint: Endpoint) -> Endpoint:
-        """A reader of a cluster, removed with it."""
-        number = next(self._numbers)
-        host, parameters = f"{self._net}.{number}", self._parameters[endpoint.host]
-        self.engine.start(InstanceSpec(f"i{number}", _volume(endpoint), "reader", (host,), _PORT, parameters))
-        return replace(endpoint, host=host)
+        return super().clone(blue, **{**GREEN, **parameters})
 
     def upgrade(self, green: Endpoint, version: str = NEWER) -> None:
         """The upgrade of green to another version."""
-        self.stop(green)
-        self.engine.upgrade_volume(_volume(green), version)
-        self.start(green)
+        self._upgrade(green, version)
 
     def set(self, endpoint: Endpoint, **parameters: str) -> None:
         """Change dynamic parameters of a running server, as its parameter group does."""
         wanted = self._parameters[endpoint.host] = {**self._parameters[endpoint.host], **parameters}
-        self.engine.apply_dynamic(f"i{_number(endpoint)}", wanted)
+        self.engine.apply_dynamic(instance(endpoint), wanted)
 
     def as_service(self, endpoint: Endpoint, *statements: str) -> None:
         """Run statements as the service's own account, outside the binary log: stand-ins for what AWS does."""
-        self.engine.as_service(f"i{_number(endpoint)}", *statements)
+        self.engine.as_service(instance(endpoint), *statements)
 
     def link(self, endpoint: Endpoint, mode: Any, scope: Any = "all", delay: float = 0.0) -> None:
         """Cut, stall, delay or heal (none) the connections to an endpoint."""
@@ -270,26 +247,6 @@ class Servers:
         words = self.messages[endpoint.host][0].split()
         return words[-2], int(words[-1])
 
-    def stop(self, endpoint: Endpoint, *, crash: bool = False) -> None:
-        """Stop a cluster's server."""
-        self.engine.stop(f"i{_number(endpoint)}", immediate=crash)
-
-    def start(self, endpoint: Endpoint) -> None:
-        """Start it again."""
-        self._start(_number(endpoint), endpoint.side, self._parameters[endpoint.host])
-
-    def remove(self, *endpoints: Endpoint) -> None:
-        """Delete clusters."""
-        for endpoint in endpoints:
-            self.engine.delete_volume(_volume(endpoint))
-
-    def _start(self, number: int, side: str, parameters: dict[str, str]) -> Endpoint:
-        host = f"{self._net}.{number}"
-        self._parameters[host] = parameters
-        found = self.engine.start(InstanceSpec(f"i{number}", f"v{number}", "writer", (host,), _PORT, parameters))
-        self.messages.setdefault(host, []).extend(found)
-        return Endpoint(side, host, _PORT, ADMIN, PASSWORD, ca_cert=str(self.engine.ca_file))
-
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
@@ -297,22 +254,6 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     started = Servers(tmp_path_factory.mktemp("mysql"))
     yield started
     started.close()
-
-
-def _volume(endpoint: Endpoint) -> str:
-    return f"v{_number(endpoint)}"
-
-
-def _number(endpoint: Endpoint) -> int:
-    return int(endpoint.host.rpartition(".")[2])
-
-
-def _free_net() -> str:
-    while True:
-        net = f"127.{20 + secrets.randbelow(230)}.{secrets.randbelow(256)}"
-        with socket.socket() as probe:
-            if probe.connect_ex((f"{net}.1", _PORT)) != 0:
-                return net
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._neptune.lease impor
 from ansible_collections.bluegreen.aws.plugins.module_utils._neptune.record import Record
 from ansible_collections.bluegreen.aws.plugins.module_utils._neptune.replicator import Options, Replicator
 from ansible_collections.bluegreen.aws.plugins.module_utils._neptune.stream import head
+from tests.integration.servers import free_net, instance, volume
 from tests.lab.engine import InstanceSpec
 from tests.lab.gate_haproxy import HAProxy
 from tests.lab.lab import Lab
@@ -41,7 +41,7 @@ class Clusters:
 
     def __init__(self, logs: Path) -> None:
         self.engine = NeptuneEngine(logs)
-        self._net = _free_net()
+        self._net = free_net(_PORT)
         self._numbers = itertools.count(1)
 
     def close(self) -> None:
@@ -63,11 +63,11 @@ class Clusters:
 
     def set(self, endpoint: Endpoint, **parameters: str) -> None:
         """Change parameters of a running writer that apply at once."""
-        self.engine.apply_dynamic(f"i{_number(endpoint)}", {"neptune_streams": "1", **parameters})
+        self.engine.apply_dynamic(instance(endpoint), {"neptune_streams": "1", **parameters})
 
     def fault(self, endpoint: Endpoint, **knobs: Any) -> None:
         """Turn knobs of a cluster's writer."""
-        self.engine.fault(f"i{_number(endpoint)}", **knobs)
+        self.engine.fault(instance(endpoint), **knobs)
 
     def _start(self, number: int, side: str, parameters: dict[str, str]) -> Endpoint:
         host = f"{self._net}.{number}"
@@ -217,20 +217,3 @@ def writers(deployment: Deployment, count: int = 2) -> Iterator[Writers]:
         made._stop.set()
         for thread in threads:
             thread.join(30)
-
-
-def volume(endpoint: Endpoint) -> str:
-    """The volume of a cluster."""
-    return f"v{_number(endpoint)}"
-
-
-def _number(endpoint: Endpoint) -> int:
-    return int(endpoint.host.rpartition(".")[2])
-
-
-def _free_net() -> str:
-    while True:
-        net = f"127.{20 + secrets.randbelow(230)}.{secrets.randbelow(256)}"
-        with socket.socket() as probe:
-            if probe.connect_ex((f"{net}.1", _PORT)) != 0:
-                return net

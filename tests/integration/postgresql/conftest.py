@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import random
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,10 +23,9 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.connecti
     rows,
 )
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql.deployment import Request, reach
-from tests.lab.engine import InstanceSpec
+from tests.integration.servers import ServersOf, instance
 from tests.lab.postgresql import PostgreSQLEngine
 
-ADMIN = "shop_admin"
 PASSWORD = "it's a \\ pass word"
 VERSION, NEWER = "16.14", "18.4"
 PARAMETERS = {
@@ -39,7 +35,6 @@ PARAMETERS = {
     "max_worker_processes": "16",
     "max_prepared_transactions": "5",
 }
-_PORT = 5432
 
 
 @dataclass(frozen=True)
@@ -51,71 +46,29 @@ class Pair:
     names: Names
 
 
-class Servers:
+class Servers(ServersOf[PostgreSQLEngine]):
     """Clusters of one writer each; an endpoint's address tells its cluster."""
 
     def __init__(self, logs: Path) -> None:
-        self.engine = PostgreSQLEngine(logs)
-        self._net = _free_net()
-        self._numbers = itertools.count(1)
-        self._parameters: dict[str, dict[str, str]] = {}
-
-    def close(self) -> None:
-        """End every server and remove its data."""
-        self.engine.close()
+        engine = PostgreSQLEngine(logs)
+        super().__init__(engine, engine.ca_file, 5432, PASSWORD)
 
     def blue(self, databases: Sequence[str] = ("shop",), *, version: str = VERSION, **parameters: str) -> Endpoint:
         """A new cluster with these databases."""
-        number = next(self._numbers)
-        self.engine.create_volume(f"v{number}", version, ADMIN, PASSWORD, databases[0])
-        endpoint = self._start(number, "blue", {**PARAMETERS, **parameters})
+        endpoint = self._new(version, databases[0], {**PARAMETERS, **parameters})
         for database in databases[1:]:
             run(endpoint, f"CREATE DATABASE {database}")
         return endpoint
 
-    def clone(self, blue: Endpoint, **parameters: str) -> Endpoint:
-        """A clone of blue's volume, started with blue's parameters and these."""
-        number = next(self._numbers)
-        self.engine.clone_volume(_volume(blue), f"v{number}")
-        return self._start(number, "green", {**self._parameters[blue.host], **parameters})
-
-    def reader(self, endpoint: Endpoint) -> Endpoint:
-        """A reader of a cluster, removed with it."""
-        number = next(self._numbers)
-        host, parameters = f"{self._net}.{number}", self._parameters[endpoint.host]
-        self.engine.start(InstanceSpec(f"i{number}", _volume(endpoint), "reader", (host,), _PORT, parameters))
-        return replace(endpoint, host=host)
-
     def upgrade(self, green: Endpoint) -> None:
         """The major version upgrade of green."""
-        self.stop(green)
-        self.engine.upgrade_volume(_volume(green), NEWER)
-        self.start(green)
+        self._upgrade(green, NEWER)
 
     def as_service(self, endpoint: Endpoint, *statements: str, database: str = "shop") -> None:
         """Run statements as the service's own superuser: stand-ins for what a customer's database has from AWS."""
-        with self.engine.as_service(f"i{_number(endpoint)}", database) as conn:
+        with self.engine.as_service(instance(endpoint), database) as conn:
             for statement in ("SET search_path = public", *statements):
                 execute(conn, statement)
-
-    def stop(self, endpoint: Endpoint, *, crash: bool = False) -> None:
-        """Stop a cluster's server."""
-        self.engine.stop(f"i{_number(endpoint)}", immediate=crash)
-
-    def start(self, endpoint: Endpoint) -> None:
-        """Start it again."""
-        self._start(_number(endpoint), endpoint.side, self._parameters[endpoint.host])
-
-    def remove(self, *endpoints: Endpoint) -> None:
-        """Delete clusters."""
-        for endpoint in endpoints:
-            self.engine.delete_volume(_volume(endpoint))
-
-    def _start(self, number: int, side: str, parameters: dict[str, str]) -> Endpoint:
-        host = f"{self._net}.{number}"
-        self._parameters[host] = parameters
-        self.engine.start(InstanceSpec(f"i{number}", f"v{number}", "writer", (host,), _PORT, parameters))
-        return Endpoint(side, host, _PORT, ADMIN, PASSWORD, ca_cert=str(self.engine.ca_file))
 
 
 def run(endpoint: Endpoint, *statements: str, database: str | None = None) -> list[tuple[Any, ...]]:
@@ -228,19 +181,3 @@ def hold(endpoint: Endpoint, statement: str, database: str) -> Any:
     conn.autocommit = False
     execute(conn, statement)
     return conn
-
-
-def _volume(endpoint: Endpoint) -> str:
-    return f"v{_number(endpoint)}"
-
-
-def _number(endpoint: Endpoint) -> int:
-    return int(endpoint.host.rpartition(".")[2])
-
-
-def _free_net() -> str:
-    while True:
-        net = f"127.{random.randint(20, 250)}.{random.randint(0, 255)}"
-        with socket.socket() as probe:
-            if probe.connect_ex((f"{net}.1", _PORT)) != 0:
-                return net
