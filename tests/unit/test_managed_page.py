@@ -31,6 +31,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import N
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import first_write, rules_facts
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import guardrails as mysql_guardrails
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import managed_guardrails as mysql
+from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.dialect import Dialect
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import catalog
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import guardrails as postgresql_guardrails
 from ansible_collections.bluegreen.aws.plugins.module_utils._postgresql import managed_guardrails as postgresql
@@ -71,7 +72,7 @@ def of_mysql(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(rules_facts, "read", lambda _conn, side: sound[side])
     monkeypatch.setattr(mysql, "ours", lambda _conn, _names: ())
     monkeypatch.setattr(mysql, "channel", lambda _conn, _dialect: channel())
-    monkeypatch.setattr(mysql.Dialect, "of", lambda _conn: None)
+    monkeypatch.setattr(Dialect, "of", lambda _conn: None)
     for name in ("find", "rows"):
         monkeypatch.setattr(mysql, name, lambda *_given: [])
     monkeypatch.setattr(first_write, "rows", lambda *_given: [])

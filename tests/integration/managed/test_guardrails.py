@@ -155,7 +155,7 @@ def test_what_takes_the_switchover_of_a_postgresql_back_is_found_before(postgres
     scene.rds.delete_integration(IntegrationIdentifier=reader["IntegrationArn"])
 
     address, blue = scene.lab.address(scene.green), scene.blue
-    settings = {"host": scene.green, "hostaddr": address, "port": blue.port, "dbname": blue.database}
+    settings: dict[str, Any] = {"host": scene.green, "hostaddr": address, "port": blue.port, "dbname": blue.database}
     options = "-c default_transaction_read_only=off"
     with (
         closing(
@@ -164,8 +164,8 @@ def test_what_takes_the_switchover_of_a_postgresql_back_is_found_before(postgres
         writer.cursor() as cursor,
     ):
         cursor.execute("CREATE TABLE written_on_green (id int)")
-        found = scene.checks()["green_read_only"]
-        assert found["status"] == "failed" and f"of {blue.user} in {blue.database}" in found["evidence"]
+        written = scene.checks()["green_read_only"]
+        assert written["status"] == "failed" and f"of {blue.user} in {blue.database}" in written["evidence"]
         assert "the green environment has active writes" in scene.canceled()
         writer.rollback()
     wait_until(lambda: scene.bad() == set(), 10, "the writer to be gone")
