@@ -130,7 +130,9 @@ class Cluster:
 
 
 def read_cluster(api: Api, identifier: str) -> Cluster | None:
-    """The cluster with its instances, None when there is none with this identifier."""
+    """The cluster with its instances, None when there is none with this identifier; an empty one is nobody's."""
+    if not identifier:
+        return None  # the API would tell of all clusters
     answer = api.find("describe_db_clusters", NO_CLUSTER, DBClusterIdentifier=identifier)
     found = (answer or {}).get("DBClusters") or []
     if not found:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,7 @@ from .tending import ensure_tags
 from .upgrade import Versions, versions_of
 from .waiters import Waits, wait_for
 
+_SOURCE = re.compile(r"(?:arn:[^:]+:rds:[^:]+:\d+:(?:cluster|db):)?[A-Za-z][A-Za-z0-9-]*")
 _TAKEN = ("BlueGreenDeploymentAlreadyExistsFault",)
 _NO_INSTANCE = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
 _UNANSWERED = Waits(15, 0.5)  # for a call without an answer to show its effect
@@ -86,8 +88,13 @@ def ensure(api: Api, names: Names, request: Request, journal: Journal, progress:
 def resolve(api: Api, source: str) -> Place:
     """The cluster or instance that is meant by an identifier or an ARN; raises :class:`BlueGreenError` without one.
 
-    The API is asked by the identifier alone, so that an ARN of another account or Region finds what has the same name here.
+    The API is asked by the identifier alone: an ARN of another account or Region would find what has the same name here, and an empty
+    one whatever comes first.
     """
+    if not _SOURCE.fullmatch(source):
+        raise BlueGreenError(
+            f"The source should be the identifier or the ARN of a DB cluster or a DB instance, but is {source!r}: correct it."
+        )
     if source.startswith("arn:"):
         found = managed.place(api, source)
         if found is not None and found.arn.lower() != source.lower():

@@ -14,6 +14,7 @@ from botocore.stub import ANY, Stubber
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws import client_places, managed, managed_present
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.clusters import read_cluster
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.ownership import ownership_tags
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from tests.unit.plugins.module_utils._aws.conftest import ARN, Shape, instance_shape, tag_list
@@ -192,3 +193,15 @@ def test_clients_are_not_looked_at_in_the_deployment_of_another_database(
     answer(stubber, shape(Source=f"{ARN}:cluster:orders"), **by("blue-green-deployment-name", "shop-84"))
     with pytest.raises(BlueGreenError, match="should be of shop, but its source is orders: correct source"):
         client_places.look(api, "shop-84", "shop")
+
+
+@pytest.mark.parametrize(
+    "source", ["", " ", "arn:", "arn:aws:rds:eu-central-1:123456789012:cluster:", "-shop", "shop;", "a/b"]
+)
+def test_what_is_no_identifier_names_nothing(api: Api, source: str) -> None:
+    with pytest.raises(BlueGreenError, match="should be the identifier or the ARN of a DB cluster or a DB instance"):
+        managed_present.resolve(api, source)
+
+
+def test_an_empty_identifier_is_not_the_first_cluster_of_the_account(api: Api) -> None:
+    assert read_cluster(api, "") is None
