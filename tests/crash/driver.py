@@ -11,14 +11,14 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg2
 
 from tests.crash.runs import Run, Started
 from tests.lab.auditor import Audit
 from tests.lab.gate import ADMIN_DATABASE
-from tests.playbook import Finished
+from tests.playbook import Finished, Playbook
 from tests.scene import Scene, fenced
 
 WINDOW_REACH = 0.060  # s after the gate is held, or after the other side has opened
@@ -29,6 +29,14 @@ _PROCESSES_POLL = 0.25  # the module's process starts some time after its task
 _TASK = "Move the traffic"
 _MOST_RUNS = 3
 _MOST_IN_A_ROW = 3
+
+
+class Played(Protocol):
+    """What has a playbook."""
+
+    @property
+    def playbook(self) -> Playbook:
+        """It."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ class Report:
         self.say(f"      PROBLEM {text}")
 
 
-def finish(scene: Scene, report: Report, phase: str) -> None:
+def finish(scene: Played, report: Report, phase: str) -> None:
     """Run ``phase`` until it succeeds, which the first run after a kill has to; then once more, changing nothing."""
     for attempt in range(1, _MOST_RUNS + 1):
         finished = play(scene, report, phase)
@@ -101,7 +109,7 @@ def finish(scene: Scene, report: Report, phase: str) -> None:
         report.problem(f"{phase} was run again after it was done and changed {again.changed_tasks}")
 
 
-def play(scene: Scene, report: Report, phase: str, **variables: Any) -> Finished:
+def play(scene: Played, report: Report, phase: str, **variables: Any) -> Finished:
     """Run ``phase`` to its end and keep what it said."""
     finished = scene.playbook.run(phase, **variables)
     report.keep(phase, finished.output)
@@ -127,19 +135,19 @@ def kill_create(scene: Scene, report: Report, rng: random.Random, kills: int) ->
         tear_down(scene, report)
 
 
-def reference(scene: Scene, report: Report) -> None:
-    """Run create undisturbed and keep when each task began, the end of the run last."""
-    run = Run(scene.playbook, "create")
+def reference(scene: Played, report: Report, phase: str = "create") -> None:
+    """Run a phase undisturbed and keep when each task began, the end of the run last."""
+    run = Run(scene.playbook, phase)
     began = time.monotonic()
     finished = run.finish()
     seconds = time.monotonic() - began
     assert finished.code == 0, finished.output
-    report.say(f"an undisturbed create takes {seconds:.1f} s and {len(run.tasks)} tasks")
-    report.keep("create", finished.output)
+    report.say(f"an undisturbed {phase} takes {seconds:.1f} s and {len(run.tasks)} tasks")
+    report.keep(phase, finished.output)
     report.undisturbed = [*run.tasks, Started("end", seconds)]
 
 
-def kill_at_random(scene: Scene, report: Report, rng: random.Random, phase: str, tasks: list[Started]) -> None:
+def kill_at_random(scene: Played, report: Report, rng: random.Random, phase: str, tasks: list[Started]) -> None:
     """Kill one run: half of the moments are even over its time, half are even over its tasks.
 
     A run that is quicker than the reference, because an earlier one has done its work, may end before the moment.

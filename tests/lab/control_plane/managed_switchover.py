@@ -136,11 +136,13 @@ class Switchover:
         rows.show(None)
 
     def _last(self, phase: str) -> None:
-        """Let a phase last; until green is decided upon, not longer than there is time."""
-        seconds = self._plane.managed.knobs.hold.get(phase, LASTS[phase])
-        if not self._decided:
-            seconds = min(seconds, max(0.0, self._deadline - time.monotonic()))
-        self._plane.clock.pause(seconds)
+        """Let a phase last, as long as the knob says by then; until green is decided upon, not longer than there is time."""
+        began, plane = time.monotonic(), self._plane
+        while (now := time.monotonic()) < began + plane.managed.knobs.hold.get(phase, LASTS[phase]):
+            if not self._decided and now >= self._deadline:
+                break
+            if not plane.clock.pause(POLL):
+                break
         self._check_time()
 
     def _check_time(self) -> None:
