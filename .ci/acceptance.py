@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # The whole of acceptance by engine: what is only demonstrated has the windows, kills and sabotages of another one.
 ENGINES = ("aurora_postgresql", "aurora_mysql", "neptune", "aurora_postgresql_global", "rds_managed")
 DEMO_ONLY = ("aurora_postgresql_global",)
-KILLED = ("aurora_postgresql",)  # tests.crash knows this one
+# The phases that tests.crash kills, and how often.
+KILLED = {"aurora_postgresql": (("create", "switchover"), 20), "rds_managed": (("create", "switchover", "cleanup"), 10)}
 BASELINES = {"aurora_mysql": ("--baseline", "runbook")}
 OTHER_DEMOS = {"neptune": {"demo rdf": ("--graph", "rdf")}}
 OTHER_BENCHES = {"neptune": ("tests.bench", "streams")}  # in place of the windows of many switchovers
@@ -33,7 +34,6 @@ CONTRACTS = {"neptune": ("tests.lab.neptune.contract",)}
 # The real AWS wrappers during managed switchovers; one that is missing fails.
 CLIENTS = ("clients", ("pytest", "tests/clients", "-q"))
 SABOTAGES = ("fence", "position", "marker")
-KILLS = 20
 LEAST_ACKNOWLEDGED = 20_000
 LEAST_MANAGED = 5_000
 DEMO_SECONDS = 240.0
@@ -104,6 +104,13 @@ def judge_sabotage(outcome: Outcome) -> str:
     return "" if outcome.code == 1 else f"ended with {outcome.code}, not with 1 for a loss that was found"
 
 
+def kills(engine: str) -> list[Step]:
+    """The phases that are killed and run again, none of an engine whose kills are in the tests."""
+    phases, number = KILLED.get(engine, ((), 0))
+    command = ("tests.crash", "--engine", engine, "--kills", str(number), "--phase")
+    return [Step(f"{number} kills in {phase}", (*command, phase), judge_success) for phase in phases]
+
+
 def steps(engine: str, runs: int) -> list[Step]:
     """Return what acceptance runs, in order."""
     demo = ("tests.lab.demo", "--engine", engine)
@@ -112,16 +119,12 @@ def steps(engine: str, runs: int) -> list[Step]:
     clients = Step(*CLIENTS, judge_success)
     if engine == "rds_managed":
         bench = ("tests.bench", "clients", "--runs", str(min(runs, 5)))
-        return [Step("demo", demo, judge_managed), clients, Step("bench", bench, judge_success)]
+        return [Step("demo", demo, judge_managed), *kills(engine), clients, Step("bench", bench, judge_success)]
     return [
         Step("demo", demo, judge_demo),
         *(Step(name, (*demo, *more), judge_demo) for name, more in OTHER_DEMOS.get(engine, {}).items()),
         *(Step(f"sabotage {name}", (*demo, "--sabotage", name), judge_sabotage) for name in SABOTAGES),
-        *(
-            Step(f"{KILLS} kills in {phase}", ("tests.crash", "--phase", phase, "--kills", str(KILLS)), judge_success)
-            for phase in ("create", "switchover")
-            if engine in KILLED
-        ),
+        *kills(engine),
         *([Step("contract", CONTRACTS[engine], judge_success)] if engine in CONTRACTS else []),
         *([clients] if engine == ENGINES[0] else []),
         Step(

@@ -223,7 +223,8 @@ def mend(broken: str) -> str:
             "the binary log that green was to begin with is not there: write something to blue after its reboot (prepare with the "
             "connection blue does it), keep the log ('binlog retention hours'), delete the deployment and create it anew"
         )
-    return "mend that, delete the deployment (state=absent, delete_target=true) and create it anew"
+    again = "delete the deployment (state=absent, delete_target=true) and create it anew"
+    return again if "degraded" in broken.lower() else f"mend that and run this again, or {again}"
 
 
 def _with(sentence: str, told: list[str]) -> str:

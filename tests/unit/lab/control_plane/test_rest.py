@@ -10,6 +10,7 @@ import urllib.request
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
 from tests.lab.control_plane.addresses import Addresses
 from tests.lab.control_plane.parameters import allows
@@ -199,6 +200,16 @@ class TestFaults:
         aws.plane.faults.fail("CreateDBSubnetGroup", "ServiceUnavailable", after=True)
         create = {"DBSubnetGroupName": "nets", "DBSubnetGroupDescription": "d", "SubnetIds": ["subnet-1", "subnet-2"]}
         refused("DBSubnetGroupAlreadyExists", aws.rds.create_db_subnet_group, **create)
+
+    @pytest.mark.parametrize(("effect", "known"), [(True, True), (False, False)])
+    def test_a_call_can_have_no_answer_at_all(self, aws: Aws, effect: bool, known: bool) -> None:
+        create = {"DBSubnetGroupName": "lost", "DBSubnetGroupDescription": "d", "SubnetIds": ["subnet-1", "subnet-2"]}
+        aws.plane.faults.lose("CreateDBSubnetGroup", calls=50, effect=effect)
+        with pytest.raises(ConnectionClosedError):
+            aws.rds.create_db_subnet_group(**create)  # again and again, each time without an answer
+        aws.plane.faults.clear()
+        names = [one["DBSubnetGroupName"] for one in aws.rds.describe_db_subnet_groups()["DBSubnetGroups"]]
+        assert ("lost" in names) is known
 
     def test_a_denied_operation_stays_denied_until_it_is_cleared(self, aws: Aws) -> None:
         aws.plane.faults.deny("DescribeEvents")

@@ -145,6 +145,7 @@ def test_new_production_is_protected_when_old_production_was() -> None:
         (Existing("SWITCHOVER_IN_PROGRESS"), Removal(), "its switchover goes on"),
         (Existing("SWITCHOVER_COMPLETED"), Removal(delete_target=True), "the target is production now"),
         (Existing("AVAILABLE"), Removal(delete_source=True), "its source is production"),
+        (Existing("SWITCHOVER_FAILED"), Removal(delete_target=True), "green may be what serves"),
         (Existing("AVAILABLE", target_protected=True), Removal(delete_target=True), "green is protected"),
         (
             Existing("SWITCHOVER_COMPLETED", source_protected=True),

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api, ApiError
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api, ApiError, Unanswered
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.waiters import (
     DEAD_ENDS,
     Waits,
+    eventually,
     wait_gone,
     wait_settled,
 )
@@ -147,3 +148,16 @@ def test_throttling_is_not_deletion(api: Api, stubber: Stubber) -> None:
         stubber.add_client_error("describe_db_clusters", "Throttling", "Rate exceeded")
     with pytest.raises(WaitTimeout):
         wait_gone(api, "g", ONCE)
+
+
+def test_a_call_without_an_answer_is_accepted_when_its_effect_is_seen() -> None:
+    calls: list[str] = []
+
+    def call() -> None:
+        calls.append("call")
+        raise Unanswered("AWS gave no answer.")
+
+    eventually(SOON, call, lambda: len(calls) == 2, (), "it to be deleted")
+    assert len(calls) == 2
+    with pytest.raises(WaitTimeout, match=r"it to be deleted, but last saw AWS gave no answer\.$"):
+        eventually(ONCE, call, lambda: False, (), "it to be deleted")
