@@ -63,7 +63,7 @@ class Wire:
             self.plane.clock.pause(exc.seconds)
             with contextlib.suppress(OSError):  # the client has gone
                 request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-            return self._write(model, exc)
+            return 500, {}, ""
         except ApiError as exc:
             return self._write(model, exc)
         except Exception as exc:  # a bug of the lab is an error answer too, with its reason in the lab's log
