@@ -230,6 +230,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._aws import (
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.checks import Check
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.differences import ExpectedDifferences
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
@@ -242,6 +243,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._doorway import (
     postgresql_endpoint,
     run,
 )
+from ansible_collections.bluegreen.aws.plugins.module_utils._managed import replicas as managed_replicas
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import guardrails as mysql
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import managed_guardrails as mysql_managed
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.rules_facts import series_of
@@ -363,15 +365,25 @@ def _managed(module: AnsibleAWSModule, names: Names) -> list[Check]:
         blue = postgresql_endpoint(module, "blue")
         if moves:
             green = postgresql_endpoint(module, "green")
-            return postgresql_managed.switchover_checks(blue, green, names, params["databases"])
+            return [
+                *postgresql_managed.switchover_checks(blue, green, names, params["databases"]),
+                *_replicas(rds, found, green),
+            ]
         major = _major(version)
         logical = place.is_cluster or (major is not None and major != _major(place.version))
         return postgresql_managed.create_checks(blue, names, params["databases"], major=major, logical=logical)
     if moves:
-        return mysql_managed.switchover_checks(mysql_endpoint(module, "blue"), mysql_endpoint(module, "green"), names)
+        green = mysql_endpoint(module, "green")
+        checks = mysql_managed.switchover_checks(mysql_endpoint(module, "blue"), green, names)
+        return [*checks, *_replicas(rds, found, green)]
     return mysql_managed.create_checks(
         mysql_endpoint(module, "blue"), names, series_of(version), aurora=place.is_cluster
     )
+
+
+def _replicas(rds: Api, found: managed.Deployment | None, green: Endpoint) -> list[Check]:
+    place = managed.endpoints(rds, found)["green"] if found else None
+    return managed_replicas.checks(green, place.engine, place, managed_replicas.MOST_LAG) if place else []
 
 
 _ENGINES = {"aurora_postgresql": _postgresql, "aurora_mysql": _mysql, "neptune": _neptune, "managed": _managed}

@@ -328,6 +328,13 @@ binlog_position:
   returned: success, when O(engine=managed)
   type: dict
   sample: {"file": "mysql-bin-changelog.000004", "position": 157}
+left_behind:
+  description:
+    - What of old production the service has not carried over to new production, with what to do about it, such as IAM roles,
+      autoscaling policies and the resource ids in IAM policies. Each is a warning too. Empty while green does not serve.
+  returned: success, when O(engine=managed)
+  type: list
+  elements: dict
 timeline:
   description: What happened when.
   returned: always, unless an option was wrong
@@ -496,7 +503,10 @@ def _managed(module: AnsibleAWSModule, journal: Journal) -> dict[str, Any]:
         "mysql": lambda side: mysql_endpoint(module, side),
         "postgresql": lambda side: postgresql_endpoint(module, side),
     }
-    return Switchover(module.params, Api(module.client("rds")), window_api(module), endpoints, journal).go()
+    result = Switchover(module.params, Api(module.client("rds")), window_api(module), endpoints, journal).go()
+    for left in result["left_behind"]:
+        module.warn(f"{left['evidence']}: {left['remedy']}.")
+    return result
 
 
 def _switch(module: AnsibleAWSModule, names: Names, journal: Journal) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._aws import (
     managed_permissions,
     readiness_managed_around,
     readiness_managed_left,
+    readiness_managed_members,
     readiness_managed_rules,
     readiness_managed_target,
 )
@@ -28,6 +29,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._clients.metadata im
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.checks import Check
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
+from ansible_collections.bluegreen.aws.plugins.module_utils._managed import replicas
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import first_write, rules_facts
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import guardrails as mysql_guardrails
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import managed_guardrails as mysql
@@ -47,6 +49,7 @@ TOPICS = (
     managed_permissions,
     readiness_managed_around,
     readiness_managed_left,
+    readiness_managed_members,
     readiness_managed_rules,
     readiness_managed_target,
 )
@@ -124,7 +127,7 @@ def listed(page: str, section: str) -> set[str]:
 def test_the_page_of_managed_deployments_has_every_check_and_no_other(
     of_mysql: set[str], of_postgresql: set[str]
 ) -> None:
-    there, said = of_mysql | of_postgresql | of_aws(), listed("managed.md", SECTION)
+    there, said = of_mysql | of_postgresql | of_aws() | {replicas.NAME}, listed("managed.md", SECTION)
     assert sorted(one for one in there if not any(fnmatchcase(one, name) for name in said)) == []
     assert sorted(name for name in said if not any(fnmatchcase(one, name) for one in there)) == []
 

@@ -277,9 +277,16 @@ def place(api: Api, arn: str, replicas: Iterable[str] | None = None) -> Place | 
     found = _instance(api, identifier)
     if found is None:
         return None
-    names = found.get("ReadReplicaDBInstanceIdentifiers") or [] if replicas is None else replicas
+    names = replicas_of(found) if replicas is None else replicas
     others = [_instance(api, identifier_of(name)) for name in names]
     return _of_instance(found, [one for one in others if one is not None])
+
+
+def replicas_of(description: Mapping[str, Any]) -> list[str]:
+    """The read replicas of an instance in its own Region; one in another Region is named by its ARN, which is none of ours."""
+    names = [str(name) for name in description.get("ReadReplicaDBInstanceIdentifiers") or []]
+    home = str(description.get("DBInstanceArn")).split(":")[3:5]
+    return [name for name in names if not name.startswith("arn:") or name.split(":")[3:5] == home]
 
 
 def _of_cluster(cluster: Cluster) -> Place:

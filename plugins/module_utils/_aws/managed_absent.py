@@ -75,24 +75,49 @@ def _existing(api: Api, found: Deployment, blue: Place | None, green: Place | No
     return Existing(
         found.status,
         source_there=blue is not None,
-        source_protected=bool(blue and blue.description.get("DeletionProtection")),
+        source_protected=bool(blue and _protected(blue)),
         source_fenced=bool(blue and found.switched and managed_groups.is_fenced(api, blue)),
         target_there=green is not None,
-        target_protected=bool(green and green.description.get("DeletionProtection")),
+        target_protected=bool(green and _protected(green)) and not _to_protect(found, blue, green),
     )
+
+
+def _protected(place: Place) -> list[str]:
+    """What of a place is protected against deletion: the cluster, or the instance and its read replicas, each by itself."""
+    found = [place.identifier] if place.description.get("DeletionProtection") else []
+    if not place.is_cluster:
+        replicas = [one for one in place.members if not one.is_writer]
+        found += [one.identifier for one in replicas if one.description.get("DeletionProtection")]
+    return found
+
+
+def _to_protect(found: Deployment, blue: Place | None, green: Place | None) -> list[tuple[str, str]]:
+    """What of new production is not protected and what of old production, which is, it took the place of."""
+    if not found.switched or blue is None or green is None:
+        return []
+    pairs = [
+        (managed.identifier_of(one.target_arn), managed.identifier_of(one.source_arn))
+        for one in found.members
+        if one.target_arn
+    ]
+    there = {green.identifier, *(one.identifier for one in green.members)}
+    return [
+        (new, old) for new, old in pairs if old in _protected(blue) and new in there and new not in _protected(green)
+    ]
 
 
 def _do(api: Api, names: Names, step: Step, outcome: Outcome, request: Request, journal: Journal) -> None:
     found, blue, green = outcome.deployment, outcome.blue, outcome.green
     if step is Step.PROTECT_TARGET and green:
-        journal.act(
-            f"protect {green.identifier} against deletion, as {blue.identifier if blue else 'blue'} is",
-            partial(_protect, api, green, True, request.waits),
-        )
+        for new, old in _to_protect(found, blue, green) if found else ():
+            journal.act(
+                f"protect {new} against deletion, as {old} is", partial(_protect, api, green, new, True, request.waits)
+            )
     elif step is Step.UNPROTECT_TARGET and green:
-        journal.act(
-            f"lift the deletion protection of {green.identifier}", partial(_protect, api, green, False, request.waits)
-        )
+        for name in _protected(green):
+            journal.act(
+                f"lift the deletion protection of {name}", partial(_protect, api, green, name, False, request.waits)
+            )
     elif step is Step.FENCE_SOURCE and blue:
         managed_groups.fence(api, names, blue, request.waits, journal)
     elif step is Step.DELETE_SOURCE and blue:
@@ -134,14 +159,14 @@ def _warnings(
     return said
 
 
-def _protect(api: Api, place: Place, on: bool, waits: Waits) -> None:
+def _protect(api: Api, place: Place, name: str, on: bool, waits: Waits) -> None:
     operation = "modify_db_cluster" if place.is_cluster else "modify_db_instance"
     key = "DBClusterIdentifier" if place.is_cluster else "DBInstanceIdentifier"
 
     def modify() -> None:
-        api.call(operation, **{key: place.identifier}, DeletionProtection=on, ApplyImmediately=True)
+        api.call(operation, **{key: name}, DeletionProtection=on, ApplyImmediately=True)
 
-    eventually(waits, modify, lambda: False, _BUSY, f"{place.identifier} to be available for a modification")
+    eventually(waits, modify, lambda: False, _BUSY, f"{name} to be available for a modification")
 
 
 def _delete(api: Api, found: Deployment, request: Request) -> None:
@@ -165,8 +190,8 @@ def _delete(api: Api, found: Deployment, request: Request) -> None:
 def _delete_source(api: Api, names: Names, old: Place, request: Request, journal: Journal) -> None:
     """Old production: its protection lifted, its instances, then the cluster; what is going already is only waited for."""
     waits, group = request.waits, managed_groups.fence_group(api, names, old)
-    if old.description.get("DeletionProtection"):
-        journal.act(f"lift the deletion protection of {old.identifier}", partial(_protect, api, old, False, waits))
+    for name in _protected(old):
+        journal.act(f"lift the deletion protection of {name}", partial(_protect, api, old, name, False, waits))
     kept = f" after the snapshot {request.snapshot}" if request.snapshot else " without a snapshot"
     last: dict[str, Any] = {"FinalDBSnapshotIdentifier": request.snapshot} if request.snapshot else {}
     dependants = [one for one in reversed(old.members) if old.is_cluster or not one.is_writer]

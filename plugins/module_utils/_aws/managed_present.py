@@ -19,7 +19,7 @@ from .._core.checks import require
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
-from . import managed, managed_groups, managed_rules, managed_wait
+from . import managed, managed_groups, managed_rules, managed_wait, readiness_managed_members
 from . import readiness_managed_rules as rules
 from .api import Api, Unanswered
 from .clusters import read_cluster
@@ -269,6 +269,8 @@ def _make(api: Api, names: Names, blue: Place, request: Request, journal: Journa
         lambda: _create(api, names.deployment_id, blue, called, request.tags or {}),
     )
     outcome = Outcome(None, blue, None, None, called)
+    alike = readiness_managed_members.parameter_groups(blue)
+    outcome.warnings += [] if alike.status == "ok" else [f"{alike.evidence}: {alike.remedy}."]
     outcome.warnings += [
         f"The parameters {', '.join(one.dropped)} of blue cannot be set in {one.name}." for one in chosen if one.dropped
     ]

@@ -99,12 +99,14 @@ def differs(green: Place, wanted: Mapping[str, Any]) -> list[str]:
     group = wanted.get("TargetDBClusterParameterGroupName")
     if group and green.parameter_group != group:
         found.append(f"DB cluster parameter group {green.parameter_group} instead of {group}")
+    writer = next((one for one in green.members if one.is_writer), None)
+    if writer is None:
+        return found
+    # Its readers and read replicas may be changed by themselves, as blue's are.
     group = wanted.get("TargetDBParameterGroupName")
-    others = [name for name in green.parameter_groups if name != group]
-    if group and others:
-        found.append(f"DB parameter group {', '.join(others)} instead of {group}")
-    wide = wanted.get("TargetDBInstanceClass")
-    has = next((str(one.description.get("DBInstanceClass")) for one in green.members if one.is_writer), "")
+    if group and writer.parameter_group != group:
+        found.append(f"DB parameter group {writer.parameter_group} instead of {group}")
+    wide, has = wanted.get("TargetDBInstanceClass"), str(writer.description.get("DBInstanceClass"))
     if wide and has != wide:
         found.append(f"instance class {has} instead of {wide}")
     return found

@@ -28,6 +28,9 @@ from .waiters import AVAILABLE, DEAD_ENDS, Waits, wait_for
 
 _NO_FILE = "1236"
 _STOPPED = re.compile(r"replication (?:error|degraded)", re.IGNORECASE)
+# StatusInfos of a read replica (Amazon RDS API, DBInstanceStatusInfo); one that somebody has stopped may still be Normal.
+_STANDS_STILL = ("error", "stopped", "terminated")
+_OF_REPLICA = "read replication of "
 _SKEW = timedelta(minutes=2)  # the clocks of this host and of the service
 
 
@@ -157,8 +160,8 @@ def replication_error(seen: Seen) -> str | None:
     if details and _STOPPED.search(details):
         return details
     for one in seen.green.members if seen.green else ():
-        for info in one.description.get("StatusInfos") or []:
-            if info.get("Normal") is False or info.get("Status") == "error":
+        for info in one.description.get("StatusInfos") or [] if one.status == AVAILABLE else ():
+            if info.get("Normal") is False or info.get("Status") in _STANDS_STILL:
                 return f"{info.get('StatusType')} of {one.identifier} {info.get('Status')}: {info.get('Message') or 'no message'}"
     return None
 
@@ -218,6 +221,10 @@ def _told(api: Api, deployment: Deployment, since: datetime) -> list[str]:
 
 def mend(broken: str) -> str:
     """What a person does about a replication that does not go on."""
+    if broken.startswith(_OF_REPLICA):
+        return (
+            "start it again (CALL mysql.rds_start_replication on MySQL), or delete that read replica and make it anew"
+        )
     if _NO_FILE in broken:
         return (
             "the binary log that green was to begin with is not there: write something to blue after its reboot (prepare with the "

@@ -21,6 +21,7 @@ from .._core.errors import BlueGreenError
 from .._core.names import Names
 from . import managed, managed_groups, managed_permissions, managed_present
 from . import readiness_managed_left as left
+from . import readiness_managed_members as members
 from . import readiness_managed_rules as rules
 from . import readiness_managed_target as target
 from .api import Api
@@ -77,6 +78,7 @@ def create_checks(client: Callable[[str], Api], wanted: Wanted, names: Names) ->
         rules.backups(blue),
         rules.master_password(blue),
         rules.replicas(blue),
+        members.parameter_groups(blue),
         rules.cloudformation(blue),
         left.backtrack(blue) if blue.is_cluster else left.log_volume(blue),
     ]
@@ -122,6 +124,9 @@ def switchover_checks(client: Callable[[str], Api], names: Names) -> list[Check]
             checks += [
                 rules.protection(blue, green),
                 rules.size(blue, green),
+                members.topology(deployment, blue),
+                members.member_groups(deployment, blue, green),
+                members.custom_endpoints(blue, green),
                 left.carried(blue, green),
                 left.tags(blue, green),
                 left.resource_ids(blue, green),

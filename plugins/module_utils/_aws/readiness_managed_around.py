@@ -47,7 +47,7 @@ def around(
             checks.append(_made(FORWARDING, lambda: write_forwarding(green, _forwarding(rds, green))))
         return checks
     if blue.is_cluster:
-        checks.append(_made(SCALING, lambda: autoscaling(blue, _policies(client("application-autoscaling"), blue))))
+        checks.append(_made(SCALING, lambda: autoscaling(blue, policies(client("application-autoscaling"), blue))))
     needed = {"DBInstances": len(blue.members), **({"DBClusters": 1} if blue.is_cluster else {})}
     checks.append(
         _made(QUOTAS, lambda: quotas(rds.call("describe_account_attributes").get("AccountQuotas") or [], needed))
@@ -96,8 +96,8 @@ def autoscaling(blue: Place, found: Sequence[Description]) -> Check:
     names = [str(one.get("PolicyName")) for one in found]
     if names:
         return SCALING.warning(
-            f"the autoscaling policies {some(names)} of {blue.identifier} are not copied to green",
-            "register green as a scalable target before the switchover, and put the policies there",
+            f"the autoscaling policies {some(names)} of {blue.identifier} are not copied to green, and end with the switchover",
+            "set them up anew after it, wherever they were before: register-scalable-target and put-scaling-policy",
         )
     return SCALING.ok(f"{blue.identifier} has no autoscaling policies")
 
@@ -148,7 +148,8 @@ def _forwarding(rds: Api, green: Place) -> dict[str, str]:
     }
 
 
-def _policies(scaling: Api, blue: Place) -> list[Description]:
+def policies(scaling: Api, blue: Place) -> list[Description]:
+    """The policies of Aurora Auto Scaling that a cluster's name has."""
     return list(
         scaling.pages(
             "describe_scaling_policies",

@@ -12,8 +12,10 @@ Sources: Amazon RDS and Aurora User Guides, "Limitations and considerations for 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from .._core.checks import Check
+from .clusters import Instance
 from .managed import Place
 from .ownership import mirrored_tags
 from .readiness_topic import GUIDE, Topic, some
@@ -55,12 +57,14 @@ def log_volume(blue: Place) -> Check:
 
 
 def carried(blue: Place, green: Place) -> Check:
-    """IAM roles, which are not copied to green, are there."""
-    roles = {str(one.get("RoleArn")) for one in blue.description.get("AssociatedRoles") or []}
-    lost = sorted(roles - {str(one.get("RoleArn")) for one in green.description.get("AssociatedRoles") or []})
+    """IAM roles, which are not copied to green, are there: those of the cluster, or of each instance."""
+    pairs = [(blue.identifier, blue.description, green.description)]
+    pairs += [(old.identifier, old.description, new.description) for old, new in _replicas(blue, green)]
+    roles = [name for name, old, _new in pairs if _roles(old)]
+    lost = [f"{role} of {name}" for name, old, new in pairs for role in sorted(_roles(old) - _roles(new))]
     if lost:
         return CARRIED.warning(
-            f"IAM roles of {blue.identifier} are not copied to green: {some(lost)}",
+            f"IAM roles are not copied to green: {some(lost)}",
             f"aws rds add-role-to-db-{'cluster' if blue.is_cluster else 'instance'} for each, on green",
         )
     return CARRIED.ok("green has the IAM roles of blue" if roles else f"{blue.identifier} has no IAM roles to carry")
@@ -89,11 +93,13 @@ def resource_ids(blue: Place, green: Place) -> Check:
         if blue.description.get(key) == of
     ]
     key = "DbClusterResourceId" if blue.is_cluster else "DbiResourceId"
-    old, new = (str(one.description.get(key) or one.identifier) for one in (blue, green))
+    pairs = [(str(blue.description.get(key) or blue.identifier), str(green.description.get(key) or green.identifier))]
+    pairs += [(str(old.description.get(key)), str(new.description.get(key))) for old, new in _replicas(blue, green)]
     if known:
+        old, new = (", ".join(ids) for ids in zip(*pairs, strict=True))
         return IDS.warning(
             f"{' and '.join(known)} know blue as {old}, new production is {new}",
-            f"add {new} beside {old} to them before the switchover",
+            f"add {new} beside {old} to them, at best before the switchover",
         )
     return IDS.ok(
         f"{blue.identifier} has no IAM database authentication and no activity stream, which know it by its resource id"
@@ -109,6 +115,17 @@ def write_forwarding(green: Place, members: Mapping[str, str]) -> Check:
             "aws rds modify-db-cluster --no-enable-global-write-forwarding for each, in its Region; set it again on new production",
         )
     return FORWARDING.ok(f"write forwarding is off on {green.identifier}")
+
+
+def _replicas(blue: Place, green: Place) -> list[tuple[Instance, Instance]]:
+    """The read replicas of two instances, which are in the order of the deployment's members; none of clusters."""
+    if blue.is_cluster:
+        return []
+    return list(zip(*([one for one in place.members if not one.is_writer] for place in (blue, green)), strict=False))
+
+
+def _roles(description: Mapping[str, Any]) -> set[str]:
+    return {str(one.get("RoleArn")) for one in description.get("AssociatedRoles") or []}
 
 
 def _tags(place: Place) -> dict[str, str]:

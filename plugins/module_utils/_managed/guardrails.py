@@ -9,13 +9,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from .._clients.metadata import Row, family
 from .._clients.session import Session
 from .._core.checks import Check, failed, ok, warning
 from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
+from . import replicas
 
 _LONG = (
     10  # s, of a transaction that writes; the service gives such a switchover up (Amazon RDS User Guide, guardrails)
@@ -32,28 +32,43 @@ _TRANSACTIONS = {
 _END = {"mysql": "CALL mysql.rds_kill({})", "postgresql": "SELECT pg_terminate_backend({})"}
 _LOOK = {
     "mysql": "look at SHOW REPLICA STATUS of green, and GRANT REPLICATION CLIENT to the user",
-    "postgresql": "look at pg_stat_replication of blue, and GRANT pg_monitor to the user",
+    "postgresql": "look at pg_stat_replication of blue and pg_stat_wal_receiver of green, and GRANT pg_monitor to the user",
 }
-# None when nothing follows, or when the user may not see what does: neither is a lag of 0.
+# None when nothing follows, or when the user may not see what does: neither is a lag of 0. Blue's read replicas are none of green.
 _LAG_POSTGRESQL = (
-    "SELECT CASE WHEN count(*) > 0 AND count(*) = count(state)"
-    " THEN max(extract(epoch FROM coalesce(replay_lag, interval '0'))) END AS seconds FROM pg_stat_replication"
+    "SELECT CASE WHEN count(*) > 0 AND count(*) = count(r.state)"
+    " THEN max(extract(epoch FROM coalesce(r.replay_lag, interval '0'))) END AS seconds FROM pg_stat_replication r"
+    " LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid"
+    " WHERE s.slot_type = 'logical' OR NOT EXISTS (SELECT 1 FROM pg_replication_slots WHERE slot_type = 'logical')"
 )
+_IN_RECOVERY = "SELECT pg_is_in_recovery() AS physical"
 
 
 def server_checks(sides: Mapping[str, tuple[Endpoint, str]], max_lag: float) -> list[Check]:
     """What the servers of ``sides`` (endpoint and dialect by ``blue`` and ``green``) say against a switchover."""
     checks: list[Check] = []
+    physical = _is_physical(*sides["green"]) if "green" in sides else False
     for side, (endpoint, dialect) in sides.items():
         session = Session(endpoint, family(dialect))
         try:
             if side == "blue":
                 checks.append(_transactions(session))
-            if (side == "green") == (session.family == "mysql"):
-                checks.append(_lag(session, max_lag))
+            if (side == "green") == (session.family == "mysql" or physical):
+                checks.append(_lag(session, max_lag, physical))
         finally:
             session.close()
     return checks
+
+
+def _is_physical(green: Endpoint, dialect: str) -> bool:
+    """Whether green is a physical replica, which knows by itself how far it is; blue has read replicas that look alike."""
+    session = Session(green, family(dialect))
+    try:
+        return session.family == "postgresql" and bool(session.value(_IN_RECOVERY))
+    except BlueGreenError:
+        return False  # the look at its lag says what is wrong
+    finally:
+        session.close()
 
 
 def metadata_checks(found: Mapping[str, list[Row] | BlueGreenError]) -> list[Check]:
@@ -90,9 +105,12 @@ def _transactions(session: Session) -> Check:
     )
 
 
-def _lag(session: Session, max_lag: float) -> Check:
+def _lag(session: Session, max_lag: float, physical: bool) -> Check:
     try:
-        behind = _behind_mysql(session) if session.family == "mysql" else session.rows(_LAG_POSTGRESQL)[0]["seconds"]
+        if session.family == "mysql" or physical:
+            behind = replicas.state(session).seconds
+        else:
+            behind = session.rows(_LAG_POSTGRESQL)[0]["seconds"]
     except BlueGreenError as error:
         return failed(
             "lag", error.message.rstrip("."), "correct the connection, its user needs to see the replication", _DOCS
@@ -107,8 +125,3 @@ def _lag(session: Session, max_lag: float) -> Check:
             "lag", f"green is {seconds:.0f} s behind, more than max_lag of {max_lag:g} s", "let it catch up", _DOCS
         )
     return ok("lag", f"green is {seconds:.1f} s behind", _DOCS)
-
-
-def _behind_mysql(session: Session) -> Any:
-    rows = session.rows("SHOW REPLICA STATUS")
-    return rows[0].get("seconds_behind_source") if rows else None

@@ -13,12 +13,15 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from .._aws import readiness_managed_around as around
+from .._aws import readiness_managed_members as members
 from .._aws.api import Api
 from .._aws.managed import SWITCHED, Deployment, Place
 from .._clients import tables
 from .._clients.metadata import dialect, family
 from .._clients.monitor import Monitor, Names, Watched
 from .._clients.resolve import addresses
+from .._core.checks import Check
 from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
@@ -26,7 +29,7 @@ from .._core.waiting import Deadline
 from .._switchover.gates import Gates, Target
 from .._switchover.gates.options import build
 from .._switchover.timeline import Timeline
-from . import guardrails
+from . import guardrails, replicas
 from .run import Limits, Run
 from .service import POLL, Places, Service
 
@@ -115,7 +118,7 @@ class Switchover:
             limits,
             self._journal,
             self._timeline,
-            lambda: guardrails.server_checks(logins, limits.max_lag),
+            lambda: _server_checks(logins, places, limits.max_lag),
         )
         try:
             outcome: str = run.go(deployment)
@@ -198,8 +201,21 @@ class Switchover:
             "green": _side(found.green, serving == "green"),
             "deployment": now.as_dict() if now else None,
             "binlog_position": position,
+            "left_behind": self._left_behind(found) if serving == "green" else [],
         }
 
+    def _left_behind(self, found: Places) -> list[dict[str, Any]]:
+        """What of old production a person has to carry over."""
+        old, production = found.blue, found.green
+        if old is None or production is None:
+            return []
+        policies: list[str] = []
+        if production.is_cluster:
+            with suppress(BlueGreenError):  # readiness told of what may not be looked at
+                described = around.policies(self._quick("application-autoscaling"), production)
+                policies = [str(one.get("PolicyName")) for one in described]
+        checks = members.left_behind(old, production, policies)
+        return [check.as_dict() for check in checks if check.status != "ok"]
 
     def _position(self, now: Deployment, patience: float) -> dict[str, Any] | None:
         """What the service's event says of new production's log; it may be a moment late."""
@@ -212,6 +228,11 @@ class Switchover:
             if deadline.passed:
                 return None
             time.sleep(min(POLL, deadline.left))
+
+
+def _server_checks(logins: Mapping[str, tuple[Endpoint, str]], places: Places, max_lag: float) -> list[Check]:
+    found = guardrails.server_checks(logins, max_lag)
+    return found + (replicas.checks(*logins["green"], places.green, max_lag) if "green" in logins else [])
 
 
 def _watched(side: str, logins: Mapping[str, tuple[Endpoint, str]]) -> Watched:

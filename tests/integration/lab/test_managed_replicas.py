@@ -49,11 +49,11 @@ class Shop:
         host, blue = self.instance(name)["Endpoint"]["Address"], self.blue
         login: dict[str, Any] = {"port": blue.port, "user": blue.user, "password": blue.password}
         if blue.engine == "postgres":
-            tls = {"sslmode": "verify-full", "sslrootcert": self.lab.ca_file, "dbname": blue.database}
+            tls: dict[str, Any] = {"sslmode": "verify-full", "sslrootcert": self.lab.ca_file, "dbname": blue.database}
             opened: Any = psycopg2.connect(host=host, hostaddr=self.lab.address(host), **tls, **login)
             opened.autocommit = True
             return opened
-        options = {"ssl_ca": self.lab.ca_file, "ssl_verify_identity": False, "database": blue.database}
+        options: dict[str, Any] = {"ssl_ca": self.lab.ca_file, "ssl_verify_identity": False, "database": blue.database}
         return pymysql.connect(host=self.lab.address(host), autocommit=True, **options, **login)
 
     def query(self, name: str, *statements: str) -> list[tuple[Any, ...]]:
