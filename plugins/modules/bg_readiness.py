@@ -279,7 +279,9 @@ def _control_plane(module: AnsibleAWSModule, names: Names) -> list[Check]:
         groups = (
             [params["green_db_cluster_parameter_group_name"]] if params["green_db_cluster_parameter_group_name"] else []
         )
-        return readiness_managed.create_checks(client, _managed_wanted(params, groups), names)
+        return readiness_managed.create_checks(
+            client, _managed_wanted(params, groups), names, lambda region: Api(module.client("rds", region=region))
+        )
     if not params["source_db_cluster_identifier"]:
         return []
     wanted = readiness.Wanted(

@@ -334,6 +334,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws import managed_absent, managed_present, managed_rules
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.api import Api
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.global_clusters import Regions
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.managed import Deployment, Place
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.managed_plan import Removal
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.managed_wait import Progress
@@ -353,7 +354,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import first_
 
 def _present(module: AnsibleAWSModule, names: Names, journal: Journal, progress: Progress) -> dict[str, Any]:
     params = module.params
-    api = Api(module.client("rds"))
+    regions = _regions(module)
 
     def begin(place: Place, journal: Journal) -> None:
         if "postgres" not in place.engine:
@@ -361,8 +362,9 @@ def _present(module: AnsibleAWSModule, names: Names, journal: Journal, progress:
 
     request = managed_present.Request(
         source=params["source"],
+        regions=regions,
         options=params,
-        parameters=managed_rules.parameters(params, api.accepts("create_blue_green_deployment"), BOTOCORE),
+        parameters=managed_rules.parameters(params, regions.home_api.accepts("create_blue_green_deployment"), BOTOCORE),
         tags=params["tags"],
         purge_tags=params["purge_tags"],
         prepare=params["prepare"],
@@ -372,7 +374,7 @@ def _present(module: AnsibleAWSModule, names: Names, journal: Journal, progress:
         waits=_waits(module),
         first_write=begin if params["blue"] and params["prepare"] else None,
     )
-    outcome = managed_present.ensure(api, names, request, journal, progress)
+    outcome = managed_present.ensure(names, request, journal, progress)
     for sentence in outcome.warnings:
         module.warn(sentence)
     before = managed_rules.shape(outcome.before)
@@ -394,8 +396,9 @@ def _absent(module: AnsibleAWSModule, names: Names, journal: Journal, progress: 
         unprotect=params["deletion_protection"] is False,
     )
     snapshot = params["final_db_snapshot_identifier"] or names.final_snapshot
-    request = managed_absent.Request(removal, None if params["skip_final_snapshot"] else snapshot, _waits(module))
-    outcome = managed_absent.remove(Api(module.client("rds")), names, request, journal)
+    kept = None if params["skip_final_snapshot"] else snapshot
+    request = managed_absent.Request(_regions(module), removal, kept, _waits(module))
+    outcome = managed_absent.remove(names, request, journal)
     for sentence in outcome.warnings:
         module.warn(sentence)
     found = outcome.deployment
@@ -413,6 +416,12 @@ def _result(deployment: Deployment | None, blue: Place | None, green: Place | No
         "green": green.as_dict() if green else None,
         "differences": managed_rules.differences(blue, green),
     }
+
+
+def _regions(module: AnsibleAWSModule) -> Regions:
+    home = module.client("rds")
+    region = home.meta.region_name
+    return Regions(region, lambda name: Api(home if name == region else module.client("rds", region=name)))
 
 
 def _waits(module: AnsibleAWSModule) -> Waits:

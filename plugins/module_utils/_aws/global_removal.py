@@ -11,7 +11,7 @@ A secondary loses its instances before it leaves the global cluster: one that le
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -85,6 +85,34 @@ def dissolve(
     if journal.check_mode or request.waits.wait or not secondaries:
         _remove_global(regions, request, ours, green, journal)
     return ours, secondaries
+
+
+def take_apart(
+    regions: Regions,
+    world: GlobalCluster | None,
+    primary: Cluster | None,
+    secondaries: Mapping[str, Cluster],
+    unprotect: bool,
+    waits: Waits,
+    journal: Journal,
+) -> None:
+    """Delete these clusters by Region, whoever made them, and the global cluster; the primary stays, by itself.
+
+    Raises :class:`BlueGreenError` before anything is changed when something is protected.
+    """
+    identifier = world.identifier if world else ""
+    request = Dissolution(identifier, primary.identifier if primary else "", None, (), None, unprotect, True, waits)
+    _require_unprotected(request, world)
+    for region, cluster in secondaries.items():
+        if cluster.description.get("DeletionProtection") and not unprotect:
+            raise BlueGreenError(
+                f"The DB cluster {cluster.identifier} in {region} should be deleted, but is protected against deletion: set "
+                "deletion_protection to false if it really is to go. Nothing was deleted."
+            )
+    for region, cluster in secondaries.items():
+        detach = partial(_detach, regions, region, request, journal)
+        deleting.remove_cluster(regions.at(region), cluster, _removal(request, cluster), journal, detach)
+    _remove_global(regions, request, world, primary, journal)
 
 
 def _require_ours(ours: GlobalCluster, green: Cluster | None, names: Names) -> None:

@@ -238,6 +238,9 @@ def _events(api: Api, deployment: Deployment) -> list[tuple[datetime, str, str]]
     sources = [("blue-green-deployment", deployment.identifier)]
     arns = [deployment.source, deployment.target]
     arns += [arn for one in deployment.members for arn in (one.source_arn, one.target_arn)]
+    arns = [
+        arn for arn in arns if arn and arn.split(":")[3] == deployment.source.split(":")[3]
+    ]  # what this Region tells of
     sources += [
         ("db-cluster" if is_cluster(arn) else "db-instance", identifier_of(arn)) for arn in dict.fromkeys(arns) if arn
     ]

@@ -20,8 +20,9 @@ from typing import Any
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
-from . import managed, managed_groups, managed_wait
+from . import managed, managed_global, managed_groups, managed_wait
 from .api import Api
+from .global_clusters import Regions
 from .managed import Deployment, Place
 from .managed_plan import Existing, Removal, Step, absent_steps
 from .parameter_groups import delete_group
@@ -40,6 +41,7 @@ _DELETING = "deleting"
 class Request:
     """What is to go; ``snapshot`` None takes none of old production."""
 
+    regions: Regions
     removal: Removal
     snapshot: str | None
     waits: Waits
@@ -55,8 +57,9 @@ class Outcome:
     warnings: list[str]
 
 
-def remove(api: Api, names: Names, request: Request, journal: Journal) -> Outcome:
+def remove(names: Names, request: Request, journal: Journal) -> Outcome:
     """Delete the deployment, and with it green or old production as asked for; raises before anything is deleted."""
+    api = request.regions.home_api
     found = managed.find(api, names.deployment_id)
     if found is None:
         return Outcome(None, None, None, [])
@@ -120,7 +123,11 @@ def _do(api: Api, names: Names, step: Step, outcome: Outcome, request: Request, 
             )
     elif step is Step.FENCE_SOURCE and blue:
         managed_groups.fence(api, names, blue, request.waits, journal)
-    elif step is Step.DELETE_SOURCE and blue:
+    elif step is Step.DELETE_SOURCE and blue and found:
+        if blue.is_cluster:
+            managed_global.delete_secondaries(
+                request.regions, found, blue, unprotect=request.removal.unprotect, waits=request.waits, journal=journal
+            )
         _delete_source(api, names, blue, request, journal)
     elif step is Step.DELETE and found:
         with_green = " with its green" if request.removal.delete_target else ""

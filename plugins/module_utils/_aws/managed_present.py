@@ -19,15 +19,17 @@ from .._core.checks import require
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.names import Names
-from . import managed, managed_groups, managed_rules, managed_wait, readiness_managed_members
+from . import managed, managed_global, managed_groups, managed_rules, managed_wait, readiness_managed_members
 from . import readiness_managed_rules as rules
 from .api import Api, Unanswered
 from .clusters import read_cluster
+from .global_clusters import Regions
 from .managed import Deployment, Place
 from .managed_plan import Making, Step, present_steps
 from .managed_wait import Progress, Seen
 from .ownership import is_ours, ownership_tags
 from .parameter_groups import ensure_group, user_values
+from .readiness_managed_around import global_database
 from .tending import ensure_tags
 from .upgrade import Versions, versions_of
 from .waiters import Waits, wait_for
@@ -46,6 +48,7 @@ class Request:
     """
 
     source: str
+    regions: Regions
     options: Mapping[str, Any]
     parameters: Mapping[str, Any]
     tags: Mapping[str, str] | None
@@ -70,9 +73,9 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
 
 
-def ensure(api: Api, names: Names, request: Request, journal: Journal, progress: Progress) -> Outcome:
+def ensure(names: Names, request: Request, journal: Journal, progress: Progress) -> Outcome:
     """Have the deployment there, available with every member of green; one that is there is never made a second time."""
-    name = names.deployment_id
+    api, name = request.regions.home_api, names.deployment_id
     found = managed.find(api, name)
     blue = resolve(api, request.source)
     if found is None or found.status == managed.DELETING:
@@ -224,6 +227,7 @@ def _make(api: Api, names: Names, blue: Place, request: Request, journal: Journa
             rules.backups(blue),
             rules.master_password(blue),
             rules.replicas(blue),
+            global_database(api, blue),
             rules.target_version(versions, blue, wanted_version),
         ],
         "a deployment that RDS manages",
@@ -260,6 +264,7 @@ def _make(api: Api, names: Names, blue: Place, request: Request, journal: Journa
         group = managed_groups.own_group(api, blue)
         values = user_values(api, group) if group else {}
         require([rules.log(blue, group, values, major=major), rules.in_sync(blue)], "a deployment that RDS manages")
+    managed_global.ensure_groups(request.regions, names, blue, chosen, prepare=request.prepare, journal=journal)
     if request.first_write is not None:
         request.first_write(blue, journal)
     called = {**request.parameters, **managed_groups.options(chosen)}

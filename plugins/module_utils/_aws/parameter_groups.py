@@ -191,7 +191,7 @@ def groups_of(api: Api, kind: Kind, names: Names) -> list[Group]:
     """The groups that the deployment made, in any family."""
     every = (_group(kind, item) for item in api.pages(f"describe_{kind.noun}_groups", f"{kind.key}s"))
     ours = [group for group in every if group.name == kind.name_in(names, group.family)]
-    return [group for group in ours if is_ours(_group_tags(api, group), names.deployment_id)]
+    return [group for group in ours if is_ours(group_tags(api, group), names.deployment_id)]
 
 
 def delete_group(api: Api, group: Group) -> None:
@@ -228,7 +228,7 @@ def _set(api: Api, wish: Wish, names: list[str]) -> None:
 
 
 def _require_ours(api: Api, group: Group, family: str, deployment_id: str) -> None:
-    if not is_ours(_group_tags(api, group), deployment_id):
+    if not is_ours(group_tags(api, group), deployment_id):
         raise BlueGreenError(
             f"The {group.kind.label} {group.name} is needed for green, but the one that exists does not carry the tags of the "
             f"deployment {deployment_id}: delete it or choose another deployment_id."
@@ -243,7 +243,8 @@ def _group(kind: Kind, item: Mapping[str, Any]) -> Group:
     return Group(kind, item[f"{kind.key}Name"], item["DBParameterGroupFamily"], item[f"{kind.key}Arn"])
 
 
-def _group_tags(api: Api, group: Group) -> dict[str, str]:
+def group_tags(api: Api, group: Group) -> dict[str, str]:
+    """The group's tags."""
     tags: dict[str, str] = boto3_tag_list_to_ansible_dict(
         api.call("list_tags_for_resource", ResourceName=group.arn).get("TagList") or []
     )

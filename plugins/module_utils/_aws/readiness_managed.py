@@ -28,7 +28,7 @@ from .api import Api
 from .managed import Deployment, Place
 from .managed_wait import Seen
 from .parameter_groups import CLUSTER, INSTANCE, Group, group_values, read_group, user_values
-from .readiness_managed_around import around
+from .readiness_managed_around import around, global_groups
 from .readiness_topic import Topic
 from .upgrade import EngineVersion, Versions, versions_of
 
@@ -45,8 +45,8 @@ class Wanted:
     prepared: bool = False
 
 
-def create_checks(client: Callable[[str], Api], wanted: Wanted, names: Names) -> list[Check]:
-    """What must hold on the control plane before the deployment is made."""
+def create_checks(client: Callable[[str], Api], wanted: Wanted, names: Names, at: Callable[[str], Api]) -> list[Check]:
+    """What must hold on the control plane before the deployment is made; ``at`` gives RDS in a Region."""
     rds = client("rds")
     try:
         blue = managed_present.resolve(rds, wanted.source)
@@ -90,9 +90,11 @@ def create_checks(client: Callable[[str], Api], wanted: Wanted, names: Names) ->
             partial(_target, blue, family, name),
             needed=True,
         )
+    own = [name for name in (blue.parameter_group, *blue.parameter_groups) if name]
     if family != _family(versions, blue.version):
-        own = [name for name in (blue.parameter_group, *blue.parameter_groups) if name]
-        checks.append(rules.custom_groups(own, wanted.groups, wanted.prepared))
+        own = []
+        checks.append(rules.custom_groups(blue, wanted.groups, wanted.prepared))
+    checks += global_groups(at, blue, wanted.groups or own, wanted.prepared)
     checks += _judged(
         rules.DEPLOYMENT,
         lambda: managed.of_source(rds, blue.arn) or managed.of_target(rds, blue.arn),

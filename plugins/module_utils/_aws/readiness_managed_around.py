@@ -14,7 +14,9 @@ from typing import Any
 from .._core.checks import Check
 from .._core.errors import BlueGreenError
 from .api import Api
+from .global_clusters import read_global
 from .managed import Place
+from .parameter_groups import CLUSTER, INSTANCE, read_group
 from .readiness_managed_left import FORWARDING, write_forwarding
 from .readiness_target import QUOTAS, quotas
 from .readiness_topic import GUIDE, Topic, some
@@ -24,6 +26,7 @@ PROXIES = Topic("managed_proxies", GUIDE + "rds-proxy.html")
 INTEGRATIONS = Topic("managed_integrations", _DOCS)
 SCALING = Topic("managed_autoscaling", _DOCS)
 GLOBAL = Topic("managed_global_database", _DOCS)
+GLOBAL_GROUPS = Topic("managed_global_groups", _DOCS)
 _NO_TARGET = ("DBProxyNotFoundFault", "DBProxyTargetGroupNotFoundFault")
 
 Description = Mapping[str, Any]
@@ -103,23 +106,54 @@ def autoscaling(blue: Place, found: Sequence[Description]) -> Check:
 
 
 def global_database(rds: Api, blue: Place) -> Check:
-    """Of a global database the writer's Region is where a deployment starts."""
-    group = blue.description.get("GlobalClusterIdentifier")
-    if not group:
+    """Of a global database the deployment starts from the primary, and its topology stays as it is until that is over."""
+    identifier = blue.description.get("GlobalClusterIdentifier")
+    group = read_global(rds, identifier) if identifier else None
+    if group is None:
         return GLOBAL.ok(f"{blue.identifier} is in no global database")
-    found = rds.call("describe_global_clusters", GlobalClusterIdentifier=group)["GlobalClusters"][0]
-    members = found.get("GlobalClusterMembers") or []
-    writer = next((str(one["DBClusterArn"]) for one in members if one.get("IsWriter")), "")
-    if writer != blue.arn:
+    if group.primary is None or group.primary.arn != blue.arn:
         return GLOBAL.failed(
-            f"a deployment of the global database {group} starts from its primary, which is {writer}, not {blue.arn}",
+            f"a deployment of the global database {group.identifier} starts from its primary, which is "
+            f"{group.primary.arn if group.primary else 'not there'}, not {blue.arn}",
             "run it in the primary's Region with that cluster as its source",
         )
+    if group.status != "available":
+        return GLOBAL.failed(
+            f"the global database {group.identifier} must be available, but is {group.status}", "wait for it"
+        )
+    where = sorted(one.region for one in group.secondaries)
     return GLOBAL.warning(
-        f"{blue.identifier} is the primary of the global database {group}: parameter groups of the same names must exist in every "
-        "other Region, or the default ones are taken, and a change of the topology makes the deployment invalid",
-        "make the groups there first; leave failovers and switchovers of the global database until this is over",
+        f"{blue.identifier} is the primary of the global database {group.identifier}, with members in {some(where)}: a change of its "
+        "topology, a failover or a switchover of it makes the deployment invalid",
+        "leave those until this is over",
     )
+
+
+def global_groups(at: Callable[[str], Api], blue: Place, names: Sequence[str], prepared: bool) -> list[Check]:
+    """Green's parameter groups are in every other Region of a global database too, or the default ones are taken there."""
+    identifier = blue.description.get("GlobalClusterIdentifier")
+    if not identifier:
+        return []
+
+    def look() -> Check:
+        world = read_global(at(blue.arn.split(":")[3]), identifier)
+        regions = sorted({one.region for one in world.secondaries}) if world else []
+        missing = [
+            f"{name} in {region}"
+            for region in regions
+            for name in names
+            if not name.startswith("default.")
+            and not any(read_group(at(region), kind, name) for kind in (CLUSTER, INSTANCE))
+        ]
+        if missing and not prepared:
+            return GLOBAL_GROUPS.failed(
+                f"green's parameter groups must exist in every Region of the global database {identifier}, or the default ones are "
+                f"taken there, but found no {some(missing)}",
+                "make them there, or prepare=true has them made",
+            )
+        return GLOBAL_GROUPS.ok(f"green's parameter groups are, or will be, in {some(regions)} too")
+
+    return [_made(GLOBAL_GROUPS, look)]
 
 
 def _made(topic: Topic, look: Callable[[], Check]) -> Check:

@@ -19,7 +19,7 @@ from . import managed_wait
 from .clusters import IN_SYNC, PENDING_REBOOT
 from .managed import AVAILABLE, DELETING, SWITCHED, Deployment, Place
 from .managed_plan import dead_end, remedy
-from .parameter_groups import Group
+from .parameter_groups import CLUSTER, INSTANCE, Group
 from .readiness_topic import GUIDE, Topic, some
 from .upgrade import Versions, version_key
 
@@ -47,12 +47,10 @@ SIZE = Topic("green_size", _SWITCHING)
 
 NO_BINLOG = "Blue Green Deployments requires cluster parameter group has binlog enabled."
 NO_LOGICAL = (
-    "Blue/Green Deployments require a DB cluster with logical replication enabled. Before you create a Blue/Green Deployment for a DB "
-    "cluster, associate the DB cluster with a custom DB cluster parameter group that enables logical replication."
+    "Blue/Green Deployments require a {0} with logical replication enabled. Before you create a Blue/Green Deployment for a {0}, "
+    "associate the {0} with a custom {0} parameter group that enables logical replication."
 )
-CUSTOM_GROUP = (
-    "The current DB cluster parameter group {} is custom. You must explicitly specify a new DB cluster parameter group"
-)
+CUSTOM_GROUP = "The current {kind} {name} is custom. You must explicitly specify a new {kind}"
 _MYSQL = ("aurora-mysql", "mysql", "mariadb")
 _LOGICAL = "rds.logical_replication"
 # From which minor of each major the service takes a PostgreSQL (for RDS only with a major upgrade, which is logical).
@@ -145,7 +143,9 @@ def log(blue: Place, group: Group | None, values: Mapping[str, str], *, major: b
     if needed is None or group is None:
         return LOG.ok(f"{blue.engine} needs no parameter for the replication to green")
     name, accepted = needed
-    said = NO_BINLOG if name == "binlog_format" else NO_LOGICAL
+    said = (
+        NO_BINLOG if name == "binlog_format" else NO_LOGICAL.format("DB cluster" if blue.is_cluster else "DB instance")
+    )
     best = accepted[0]
     kind = "cluster-" if blue.is_cluster else ""
     if group.is_default:
@@ -215,9 +215,11 @@ def master_password(blue: Place) -> Check:
 def replicas(blue: Place) -> Check:
     """No replica in another Region and no replica of a replica hangs on blue."""
     home = blue.arn.split(":")[3]
+    world = blue.description.get("GlobalClusterIdentifier")  # whose other members are no replicas in this sense
+    always = ("ReadReplicaDBInstanceIdentifiers", "ReadReplicaDBClusterIdentifiers")
     names = [
         str(name)
-        for key in ("ReadReplicaDBInstanceIdentifiers", "ReadReplicaDBClusterIdentifiers", "ReadReplicaIdentifiers")
+        for key in (*always, *(() if world else ("ReadReplicaIdentifiers",)))
         for name in blue.description.get(key) or []
     ]
     far = [name for name in names if name.startswith("arn:") and name.split(":")[3] != home]
@@ -227,7 +229,7 @@ def replicas(blue: Place) -> Check:
         if not one.is_writer
         for name in one.description.get("ReadReplicaDBInstanceIdentifiers") or []
     ]
-    external = blue.description.get("ReplicationSourceIdentifier")
+    external = None if world else blue.description.get("ReplicationSourceIdentifier")
     if far or below or external:
         found = [*far, *below, *([f"{blue.identifier} is a replica of {external}"] if external else [])]
         return REPLICAS.failed(
@@ -349,12 +351,15 @@ def size(blue: Place, green: Place) -> Check:
     )
 
 
-def custom_groups(names: Sequence[str], given: Sequence[str], prepared: bool) -> Check:
+def custom_groups(blue: Place, given: Sequence[str], prepared: bool) -> Check:
     """A custom group of another family is named for green: the service takes the default one, or refuses."""
-    missing = [name for name in names if not name.startswith("default.")]
+    named = [(CLUSTER, blue.parameter_group), *((INSTANCE, name) for name in blue.parameter_groups)]
+    missing = [(kind, name) for kind, name in named if name and not name.startswith("default.")]
     if missing and not given and not prepared:
+        kind, name = missing[0]
+        options = ["target_db_cluster_parameter_group_name"] if blue.is_cluster else []
         return GROUPS.failed(
-            CUSTOM_GROUP.format(missing[0]) + ", because green's version has another family",
-            "name target_db_cluster_parameter_group_name and target_db_parameter_group_name, or prepare=true has them made",
+            CUSTOM_GROUP.format(kind=kind.label, name=name) + ", because green's version has another family",
+            f"name {' and '.join([*options, 'target_db_parameter_group_name'])}, or prepare=true has them made",
         )
     return GROUPS.ok("green's parameter groups are known")

@@ -56,7 +56,7 @@ def remove(
         require_removable(api, names, before, removal)
         if detach is None:
             _require_standalone(before)
-        _remove_cluster(api, before, removal, journal, detach)
+        remove_cluster(api, before, removal, journal, detach)
     if journal.check_mode or removal.waits.wait or before is None:
         remove_groups(api, names, removal.waits, journal)
     return before
@@ -92,9 +92,10 @@ def _require_standalone(cluster: Cluster) -> None:
         )
 
 
-def _remove_cluster(
+def remove_cluster(
     api: Api, cluster: Cluster, removal: Removal, journal: Journal, detach: Callable[[Cluster], bool] | None
 ) -> None:
+    """Delete a cluster with its instances, whoever made them; ``detach`` as in :func:`remove`."""
     identifier, waits = cluster.identifier, removal.waits
     if cluster.status != _DELETING:
         if cluster.description.get("DeletionProtection"):

@@ -20,16 +20,15 @@ from .._aws.managed import SWITCHED, Deployment, Place
 from .._clients import tables
 from .._clients.metadata import dialect, family
 from .._clients.monitor import Monitor, Names, Watched
-from .._clients.resolve import addresses
 from .._core.checks import Check
 from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
 from .._core.journal import Journal
 from .._core.waiting import Deadline
-from .._switchover.gates import Gates, Target
-from .._switchover.gates.options import build
+from .._switchover.gates import Gates
 from .._switchover.timeline import Timeline
 from . import guardrails, replicas
+from .gates import certificate_checks, gates_of
 from .run import Limits, Run
 from .service import POLL, Places, Service
 
@@ -101,7 +100,7 @@ class Switchover:
             places = self._service.places(deployment) if deployment else Places(None, None)
             over = deployment is not None and deployment.status == SWITCHED
             logins = {} if over else self._logins(places)
-            gates = self._gates(places, over)
+            gates = gates_of(self._options["gates"], places, over=over, quick=self._quick)
         except BlueGreenError as error:
             raise BlueGreenError(error.message, **{"outcome": "refused", **error.details}) from None
         monitor = Monitor([_watched(side, logins) for side in logins], _names(places), self._note)
@@ -118,7 +117,7 @@ class Switchover:
             limits,
             self._journal,
             self._timeline,
-            lambda: _server_checks(logins, places, limits.max_lag),
+            lambda: [*_server_checks(logins, places, limits.max_lag), *self._certificates(logins)],
         )
         try:
             outcome: str = run.go(deployment)
@@ -158,17 +157,9 @@ class Switchover:
         of = dialect(engine)
         return {side: (self._endpoints[family(of)](side), of) for side in given}
 
-    def _gates(self, places: Places, over: bool) -> Gates:
-        if not self._options["gates"]:
-            return Gates([])
-        blue, green = (places.green, places.green) if over else (places.blue, places.green)
-        if blue is None or green is None or not blue.host or not green.host:
-            return Gates([])
-        # Green's name goes away with the switchover, its address stays.
-        found = addresses(green.host)
-        address = found[0] if found else green.host
-        targets = {"blue": Target(blue.host, blue.port or 0), "green": Target(address, green.port or 0)}
-        return build(self._options["gates"], targets, self._quick)
+    def _certificates(self, logins: Mapping[str, tuple[Endpoint, str]]) -> list[Check]:
+        endpoint, of = logins.get("green", (None, ""))
+        return certificate_checks(self._options["gates"], endpoint if of and family(of) == "postgresql" else None)
 
     def _told(self, run: Run, places: Places, monitor: Monitor) -> dict[str, Any]:
         timeline = tables.timeline(self._timeline.as_list())

@@ -54,7 +54,7 @@ def logical_replication(server: ServerFacts) -> Check:
     return failed(
         check_id,
         f"logical replication is wanted on {server.side}, but wal_level is {level}: {pending}",
-        "set rds.logical_replication to 1 in the DB cluster parameter group and reboot the writer instance",
+        f"set rds.logical_replication to 1 in the parameter group of {server.side} and reboot the writer instance",
         _AURORA,
     )
 
@@ -217,7 +217,7 @@ def _room(server: ServerFacts, what: str, setting: str, used: int, wanted: int) 
     return failed(
         check_id,
         f"{setting} on {server.side} is {limit} and {used} are in use, but {wanted} more are needed, one per database",
-        f"raise {setting} to {used + wanted} or more in the DB cluster parameter group and reboot the writer instance",
+        f"raise {setting} to {used + wanted} or more in the parameter group of {server.side} and reboot the writer instance",
         _CONFIG,
     )
 

@@ -70,6 +70,10 @@ class HAProxyGate:
         """``held`` when nobody new gets through, ``elsewhere`` when both servers are in use."""
         return position(self._look(), self._place.servers)
 
+    def address(self, side: str) -> str:
+        """The address that the server for a side has now."""
+        return self._look().servers[self._place.servers[side]].address
+
     def guardrails(self, source: str, target: str) -> list[Check]:
         """Rights, servers, limits, and whether a session through the frontend arrives at the server that serves."""
         level = self._ask("show cli level").strip()

@@ -99,8 +99,8 @@ def _gate(
             f"{own['blue'].host}:{own['blue'].port}: correct blue_host, green_host and the ports."
         )
     makers: dict[str, Callable[[], Gate]] = {
-        "pgbouncer": lambda: _pgbouncer(options, own),
-        "haproxy": lambda: _haproxy(options, own, cuts),
+        "pgbouncer": lambda: pgbouncer(options, own),
+        "haproxy": lambda: haproxy(options, own, cuts),
         "route53": lambda: _route53(options, own, api, permissions),
         "secretsmanager_secret": lambda: _secret(options, own, api, permissions),
         "ssm_parameter": lambda: _parameter(options, own, api, permissions),
@@ -113,7 +113,8 @@ def _target(options: Mapping[str, Any], side: str, connected: Target) -> Target:
     return Target(options[f"{side}_host"] or connected.host, options[f"{side}_port"] or connected.port)
 
 
-def _pgbouncer(options: Mapping[str, Any], sides: Mapping[str, Target]) -> Gate:
+def pgbouncer(options: Mapping[str, Any], sides: Mapping[str, Target]) -> PgBouncerGate:
+    """The gate of such options."""
     return PgBouncerGate(
         host=options["host"],
         port=options["port"] or PGBOUNCER_PORT,
@@ -125,7 +126,8 @@ def _pgbouncer(options: Mapping[str, Any], sides: Mapping[str, Target]) -> Gate:
     )
 
 
-def _haproxy(options: Mapping[str, Any], sides: Mapping[str, Target], cuts: bool) -> Gate:
+def haproxy(options: Mapping[str, Any], sides: Mapping[str, Target], cuts: bool) -> HAProxyGate:
+    """The gate of such options."""
     api: str = options["socket"]
     if not api.startswith("/") and not api.rpartition(":")[2].isdigit():
         raise BlueGreenError(f"The gate's option socket should be a path or host:port, but is {api}: correct it.")

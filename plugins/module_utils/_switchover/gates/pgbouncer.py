@@ -119,6 +119,19 @@ class PgBouncerGate:
             self._conn.close()
             self._conn = None
 
+    def strict(self) -> bool:
+        """Whether it compares the name that it leads to with the one in the server's certificate."""
+        found = [row for row in self._show("SHOW CONFIG") if row["key"] == "server_tls_sslmode"]
+        return any(row["value"] == "verify-full" for row in found)
+
+    def remembers(self, host: str, address: str) -> bool:
+        """Whether it may still take a name for another address than this one; what it cannot tell counts as that."""
+        try:
+            known = [row for row in self._show("SHOW DNS_HOSTS") if row["hostname"] == host and int(row["ttl"]) > 0]
+        except BlueGreenError:
+            return True
+        return any(address not in re.split(r"[,\s]|:\d+", str(row["addrs"])) for row in known)
+
     def _pause(self, database: str, deadline: Deadline) -> None:
         errors: list[BlueGreenError] = []
         console = self._console()  # opened before the window, when the facts were read

@@ -16,9 +16,9 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readines
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readiness_managed_left as left
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readiness_managed_rules as rules
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws import readiness_managed_target as target
-from ansible_collections.bluegreen.aws.plugins.module_utils._aws.clusters import instance_of
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.clusters import Instance, instance_of
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.managed import Place
-from ansible_collections.bluegreen.aws.plugins.module_utils._aws.parameter_groups import CLUSTER, Group
+from ansible_collections.bluegreen.aws.plugins.module_utils._aws.parameter_groups import CLUSTER, INSTANCE, Group
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.upgrade import EngineVersion
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.checks import Check
 from tests.unit.plugins.module_utils._aws.conftest import ARN, instance_shape
@@ -55,6 +55,15 @@ VERSIONS = {
     "16.9": EngineVersion("16.9", "aurora-postgresql16", {}),
 }
 POSTGRESQL = place("aurora-postgresql", "16.1")
+
+DATABASE = replace(place("postgres", "16.9", kind="db"), parameter_group=None)
+
+
+def grouped(name: str) -> tuple[Instance, ...]:
+    return tuple(
+        replace(one, description={**one.description, "DBParameterGroups": [{"DBParameterGroupName": name}]})
+        for one in DATABASE.members
+    )
 
 
 def seen(**fields: Any) -> managed_wait.Seen:
@@ -98,7 +107,18 @@ def seen(**fields: Any) -> managed_wait.Seen:
             lambda: rules.cloudformation(place(TagList=[{"Key": "aws:cloudformation:stack-name", "Value": "s"}])),
             "stack s",
         ),
-        (lambda: rules.custom_groups(["shop-blue"], [], False), rules.CUSTOM_GROUP.format("shop-blue")),
+        (
+            lambda: rules.custom_groups(place(), [], False),
+            "The current DB cluster parameter group shop-blue is custom. You must explicitly specify a new DB cluster parameter group",
+        ),
+        (
+            lambda: rules.custom_groups(replace(DATABASE, members=grouped("shop-db-blue")), [], False),
+            "The current DB parameter group shop-db-blue is custom. You must explicitly specify a new DB parameter group",
+        ),
+        (
+            lambda: rules.log(DATABASE, replace(GROUP, kind=INSTANCE), {}, major=True),
+            "require a DB instance with logical replication enabled",
+        ),
         (lambda: rules.deployment(managed.deployment_of(shape()), place(), "new"), "one blue/green deployment only"),
         (lambda: rules.switchable(None, "new"), "there is none"),
         (

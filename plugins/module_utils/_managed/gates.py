@@ -1,0 +1,101 @@
+# Copyright (c) 2026 bluegreen.aws contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Where the gates of a managed switchover lead: to green's address while the names move, and to production's name afterwards.
+
+Green's own name goes away with the switchover and blue's needs its time, so the window uses the address. A gate that stayed there
+would not follow a failover: once the switchover is over, a run leads it back to the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from .._aws.api import Api
+from .._clients.resolve import addresses
+from .._core.checks import Check, failed
+from .._core.endpoint import Endpoint
+from .._core.errors import BlueGreenError
+from .._postgresql.connection import connected
+from .._switchover.gates import Gates, Target
+from .._switchover.gates.options import build, haproxy, pgbouncer
+from .service import Places
+
+Quick = Callable[[str], Api]
+Options = Mapping[str, Any]
+_OTHER_NAME = "does not match host name"  # libpq's words for a certificate of somebody else
+
+
+def gates_of(options: Sequence[Options], places: Places, *, over: bool, quick: Quick) -> Gates:
+    """The gates; ``over``: the switchover has ended, and the clients' name is the target's."""
+    blue, green = (places.green if over else places.blue), places.green
+    if not options or blue is None or green is None or not blue.host or not green.host:
+        return Gates([])
+    found = addresses(green.host)
+    name = Target(blue.host, blue.port or 0)
+    number = Target(found[0] if found else green.host, green.port or 0)
+    wanted = [_home(one, name, number) if over and found else one for one in options]
+    return build(wanted, {"blue": name, "green": number}, quick)
+
+
+def certificate_checks(options: Sequence[Options], green: Endpoint | None) -> list[Check]:
+    """A PgBouncer that compares the server's name with the certificate's must be able to do so by green's address."""
+    asked = [one for one in options if one["type"] == "pgbouncer" and not one["green_host"]]
+    found = addresses(green.host) if green is not None and asked else []
+    if green is None or not found:
+        return []
+    target = Target(found[0], green.port)
+    strict = [
+        gate.name for gate in (pgbouncer(one, {"blue": target, "green": target}) for one in asked) if gate.strict()
+    ]
+    if not strict:
+        return []
+    try:
+        with connected(replace(green, host=found[0], address=None, ssl_mode="verify-full")):
+            return []
+    except BlueGreenError as error:
+        if _OTHER_NAME not in error.message:
+            return []
+    return [
+        failed(
+            "gate_pgbouncer_certificate",
+            f"{', '.join(strict)} has server_tls_sslmode verify-full, but in the window it is led to green by its address {found[0]}, "
+            "which is not in green's certificate",
+            "set server_tls_sslmode to verify-ca for the switchover",
+        )
+    ]
+
+
+def _home(gate: Options, name: Target, number: Target) -> Options:
+    """The gate's options with the sides so named that ``green`` is where it is to stay."""
+    if gate["blue_host"] or gate["green_host"]:
+        return gate  # the user's own addresses, of whose names nothing is known
+    with suppress(BlueGreenError):  # what cannot be looked at is left to the run, which says why
+        if gate["type"] == "pgbouncer" and _may_have_the_name(gate, name, number):
+            by_name = {"green_host": name.host, "green_port": name.port}
+            return {**gate, "blue_host": number.host, "blue_port": number.port, **by_name}
+        if gate["type"] == "haproxy" and _leads_there(gate, name, number):
+            return {**gate, "blue_server": gate["green_server"], "green_server": gate["blue_server"]}
+    return gate
+
+
+def _may_have_the_name(gate: Options, name: Target, number: Target) -> bool:
+    """Whether a PgBouncer has the name already, or leads to the address and remembers no older one of the name."""
+    found = pgbouncer(gate, {"blue": number, "green": name})
+    try:
+        position = found.facts()
+        return position == "green" or (position == "blue" and not found.remembers(name.host, number.host))
+    finally:
+        found.close()
+
+
+def _leads_there(gate: Options, name: Target, number: Target) -> bool:
+    """Whether the server for blue, whose name leads to production by now, is in use and knows its new address."""
+    found = haproxy(gate, {"blue": name, "green": number}, cuts=False)
+    return found.facts() == "blue" and found.address("blue") == number.host
