@@ -22,6 +22,7 @@ from tests.integration.runner import Runner
 from tests.lab import load_schema
 from tests.lab.auditor import Side, audit
 from tests.lab.gate import Gate
+from tests.lab.gate_haproxy import HAProxy
 from tests.lab.lab import Blue, Lab
 from tests.lab.load import Load, Target
 from tests.lab.tools import wait_until
@@ -248,17 +249,24 @@ def test_a_second_run_changes_nothing(quiet: Busy, run_module: RunModule) -> Non
     assert position(result) == {"green"}
 
 
-def test_a_switchover_that_failed_is_told_with_its_reasons(quiet: Busy, run_module: RunModule) -> None:
+def test_a_switchover_that_failed_is_told_with_its_reasons_and_nobody_waits_at_the_gate(
+    quiet: Busy, run_module: RunModule
+) -> None:
     rds = quiet.lab.client("rds")
     rds.delete_blue_green_deployment(BlueGreenDeploymentIdentifier=quiet.describe()["BlueGreenDeploymentIdentifier"])
     wait_until(lambda: not quiet.exists(), 20, "the deployment to be gone")
     again = Shop(quiet.lab, quiet.blue, "switch-again")
     again.create()
     quiet.lab.faults.managed(fail_switchover="the storage did not answer")
-    for _run in range(2):
-        with pytest.raises(ModuleFailed, match="the storage did not answer") as raised:
-            run_module("bg_switchover", **again.options(blue=None, green=None))
-        assert raised.value.result["outcome"] == "failed"
+    blue, green = (quiet.lab.address(host) for host in (quiet.blue.host, again.green_host))
+    with HAProxy.start((blue, quiet.blue.port), (green, quiet.blue.port)) as proxy:
+        for run in range(2):
+            with pytest.raises(ModuleFailed, match="the storage did not answer") as raised:
+                run_module("bg_switchover", **again.options(blue=None, green=None, gates=[proxy.option()]))
+            assert raised.value.result["outcome"] == "failed"
+            assert ("gates held" in names(raised.value.result, "gates held")) == (run == 0)
+            login = {**quiet.master(quiet.blue.host), "hostaddr": proxy.host, "port": proxy.port, "connect_timeout": 5}
+            psycopg2.connect(**login).close()
 
 
 @pytest.fixture

@@ -36,6 +36,14 @@ HOOK = """
     path: {file}
     line: "{name} {{{{ bluegreen_blue.host }}}} {{{{ bluegreen_green.host }}}} {{{{ bluegreen_green.keys() | sort | join(',') }}}}"
 """
+AFTER_UPGRADE = """
+- name: Do what the upgrade left
+  bluegreen.aws.pg_after_upgrade:
+    deployment_id: "{{ bluegreen_deployment_id }}"
+    green: "{{ bluegreen_green | combine({'password': till_password}) }}"
+    tasks: [statistics]
+  changed_when: false
+"""
 BREAK = """
 - name: Break on purpose
   ansible.builtin.fail:
@@ -75,7 +83,7 @@ class Story:
 
     def hook(self, name: str, text: str = "") -> list[str]:
         """A task file that writes down that it ran, and then does what ``text`` says."""
-        file = self.playbook.directory / f"{name}{'_broken' if text else ''}.yml"
+        file = self.playbook.directory / f"{name}.yml"
         file.write_text(HOOK.format(name=name, file=self.ran) + text, encoding="utf-8")
         return [file.name]
 
@@ -140,6 +148,7 @@ def _story(names_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "rds_managed_gates": [{**gate.option(), "blue_host": address}],
             "rds_managed_skip_final_snapshot": True,
             "rds_managed_wait_delay": 0.2,
+            "till_password": blue.password,
         }
         playbook = Playbook(directory, {**names_lab.env, **forking}, variables, "bluegreen.aws.rds_managed")
         story = Story(names_lab, blue, gate, playbook, password)
@@ -153,9 +162,9 @@ def _story(names_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def tell(story: Story) -> None:
     """From a blue whose log cannot be decoded to production of the next major version and nothing else."""
-    on_green, before, after = story.hook("on_green"), story.hook("before"), story.hook("after")
+    on_green, before, after = story.hook("on_green", AFTER_UPGRADE), story.hook("before"), story.hook("after")
     story.playbook.variables["rds_managed_before_switchover"] = before
-    story.run("create", "readiness,create", rds_managed_on_green=story.hook("on_green", BREAK))
+    story.run("create", "readiness,create", rds_managed_on_green=story.hook("broken", BREAK))
     story.run("create again", "create,verify", rds_managed_on_green=on_green)
     target = Target(story.gate.host, story.gate.port, story.blue.database, APP, story.password)
     with Load.start(story.playbook.directory / "load", target, WRITERS, rate=60) as load:
@@ -167,7 +176,7 @@ def tell(story: Story) -> None:
         wait_until(story.paused, 180, "the gate to be held")
         running.kill(running.processes())
         story.held_after_the_kill = story.paused()
-        story.run("run again", "switchover", rds_managed_after_switchover=story.hook("after", BREAK))
+        story.run("run again", "switchover", rds_managed_after_switchover=story.hook("broken", BREAK))
         story.lab.faults.clear()
         story.run("and again", "switchover", rds_managed_after_switchover=after)
         time.sleep(0.3)
