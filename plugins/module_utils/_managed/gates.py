@@ -51,9 +51,7 @@ def certificate_checks(options: Sequence[Options], green: Endpoint | None) -> li
     if green is None or not found:
         return []
     target = Target(found[0], green.port)
-    strict = [
-        gate.name for gate in (pgbouncer(one, {"blue": target, "green": target}) for one in asked) if gate.strict()
-    ]
+    strict = [name for one in asked if (name := _strict(one, target))]
     if not strict:
         return []
     try:
@@ -70,6 +68,15 @@ def certificate_checks(options: Sequence[Options], green: Endpoint | None) -> li
             "set server_tls_sslmode to verify-ca for the switchover",
         )
     ]
+
+
+def _strict(gate: Options, target: Target) -> str | None:
+    """The name of a PgBouncer that verifies names, None of another."""
+    found = pgbouncer(gate, {"blue": target, "green": target})
+    try:
+        return found.name if found.strict() else None
+    finally:
+        found.close()
 
 
 def _home(gate: Options, name: Target, number: Target) -> Options:

@@ -175,6 +175,9 @@ def test_what_the_service_refuses_is_a_failed_check_with_a_remedy(check: Callabl
         lambda: rules.log(place(), GROUP, {"binlog_format": "ROW"}, major=False),
         lambda: rules.log(place("postgres", "16.4", "db"), None, {}, major=False),
         lambda: rules.in_sync(place()),
+        lambda: rules.replicas(
+            place(ReadReplicaIdentifiers=["arn:aws:rds:us-west-2:1:cluster:far"], GlobalClusterIdentifier="world")
+        ),
         lambda: rules.source(POSTGRESQL),
         lambda: rules.source(place("mysql", "8.0.40", "db")),
         lambda: rules.version(place("aurora-postgresql", "18.1"), major=False),
