@@ -24,9 +24,14 @@ options:
     description:
       - V(prepared) makes the replication role on blue and, in each database, the marker table, the publication of all tables
         and the replication slot, in this order. Before the clone.
+        Where both sides are given and blue follows green by another replication, as green of a deployment that RDS manages does, it
+        arms a way back for the time when blue will have been opened. Then green is no clone, and has to have every table and column of
+        blue, and blue has to have PostgreSQL 16 or later.
       - V(positioned) reads the position on green before any upgrade and commits it to the control record on green. Then it
         drops the slots and subscriptions that the clone carried along, rolls back its prepared transactions and closes green
         for writers.
+        For a way back, and when blue was opened, the position is that of the first write of a client on blue. Then role, marker
+        table and publication are made on green, and nothing of green is dropped.
       - V(running) subscribes each database of green at the position and waits for the lag.
       - V(stopped) stops the subscriptions where they are. Blue keeps its log for them, which takes storage.
       - V(absent) removes everything that replication made, in both directions and on the sides that are given. Whether a

@@ -98,6 +98,22 @@ def test_a_foreign_deployment_is_taken_over_once_it_is_known_to_be_what_is_wante
     assert (again["changed"], again["deployment"]["blue_green_deployment_identifier"]) == (False, foreign)
 
 
+def test_a_green_that_is_a_physical_copy_is_armed_with_no_way_back(
+    names_lab: Lab, blue: Blue, foreign: str, run_module: RunModule
+) -> None:
+    wait_until(lambda: status(names_lab, foreign) == "AVAILABLE", 30, "it to be available")
+    (copy,) = [
+        one
+        for one in names_lab.client("rds").describe_db_instances()["DBInstances"]
+        if "-green-" in one["DBInstanceIdentifier"]
+    ]
+    green = login(names_lab, blue, host=copy["Endpoint"]["Address"])
+    with pytest.raises(ModuleFailed, match="a physical copy of another server, which has nothing of its own"):
+        run_module(
+            "pg_logical_subscription", deployment_id="back", state="prepared", blue=green, green=login(names_lab, blue)
+        )
+
+
 def test_old_production_goes_before_the_deployment_and_its_protection_goes_over(
     names_lab: Lab, foreign: str, run_module: RunModule
 ) -> None:
