@@ -46,11 +46,20 @@ def green_cluster(call: Call, request: Request) -> Cluster:
     else:
         params["DBClusterParameterGroupName"] = blue.api["DBClusterParameterGroup"]
         green = clusters.new_cluster(asked, engine, version, api)
-    arn = arn_of(request.source)
-    for configuration in call.params.get("TargetResourceConfigurations") or ():
-        if configuration.get(KEY) and configuration.get("SourceArn") == arn:
-            green.api |= {"StorageEncrypted": True, "KmsKeyId": configuration[KEY]}
+    key = _key(call, request.source)
+    if key:
+        green.api |= {"StorageEncrypted": True, "KmsKeyId": key}
     return green
+
+
+def _key(call: Call, source: Cluster | Instance) -> str | None:
+    """Return the key that the counterpart of a member is to be encrypted with, None when none is asked for."""
+    found = [
+        one.get(KEY)
+        for one in call.params.get("TargetResourceConfigurations") or ()
+        if one.get("SourceArn") == arn_of(source)
+    ]
+    return found[0] if found else None
 
 
 def copy_volume(plane: ControlPlane, link: Link, blue: Cluster, green: Cluster) -> None:
@@ -96,6 +105,7 @@ def replica_options(call: Call, source: Instance, green: Instance) -> Shape:
         "DBInstanceIdentifier": new_name(source.identifier),
         "SourceDBInstanceIdentifier": green.identifier,
         "DBInstanceClass": call.params.get("TargetDBInstanceClass") or source.api["DBInstanceClass"],
+        "KmsKeyId": _key(call, source),
         "EnablePerformanceInsights": source.api["PerformanceInsightsEnabled"],
         "VpcSecurityGroupIds": [one["VpcSecurityGroupId"] for one in source.cluster.api["VpcSecurityGroups"]],
         "Tags": tag_list(source.tags),

@@ -203,7 +203,8 @@ def test_every_read_replica_gets_a_counterpart_with_a_class_as_asked_for_and_its
     replica(alone, "shop-b")
     alone.rds.create_db_parameter_group(DBParameterGroupName="mine", DBParameterGroupFamily="mysql8.0", Description="-")
     asked = {"TargetDBInstanceClass": "db.r6g.xlarge", "TargetAllocatedStorage": 200, "TargetStorageType": "gp2"}
-    create(alone, source, TargetDBParameterGroupName="mine", **asked)
+    keys = [{"SourceArn": alone.instance("shop-a")["DBInstanceArn"], "TargetKmsKeyId": "arn:aws:kms:us-east-1:1:key/a"}]
+    create(alone, source, TargetDBParameterGroupName="mine", TargetResourceConfigurations=keys, **asked)
     found = wait(alone, "AVAILABLE")
     assert [task["Name"] for task in found["Tasks"]][-2:] == ["CONFIGURE_BACKUPS", "CREATING_TOPOLOGY_OF_SOURCE"]
     names = [pair["SourceMember"].rpartition(":")[2] for pair in found["SwitchoverDetails"]]
@@ -211,6 +212,7 @@ def test_every_read_replica_gets_a_counterpart_with_a_class_as_asked_for_and_its
     greens = [alone.instance(pair["TargetMember"]) for pair in found["SwitchoverDetails"]]
     have = [[one[name] for name in ("DBInstanceClass", "AllocatedStorage", "StorageType")] for one in greens]
     assert have == [["db.r6g.xlarge", 200, storage] for storage in ("gp2", "io1", "gp3")]
+    assert [one.get("KmsKeyId") for one in greens] == [None, "arn:aws:kms:us-east-1:1:key/a", None]
     groups = [one["DBParameterGroups"] for one in greens]
     assert groups == [[{"DBParameterGroupName": "mine", "ParameterApplyStatus": "pending-reboot"}]] * 3
     first = greens[0]["DBInstanceIdentifier"]

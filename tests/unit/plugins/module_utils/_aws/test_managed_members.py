@@ -148,3 +148,12 @@ def test_custom_endpoints_without_a_counterpart_are_told_of() -> None:
     moved = members.custom_endpoints(blue, green(CustomEndpoints=["reports-green-cccccc.cluster-custom-x"]))
     assert moved.status == "warning" and "have counterparts in green" in moved.evidence
     assert members.custom_endpoints(BLUE, green()).status == "ok"
+
+
+def test_what_did_not_come_along_is_told_once_it_is_over() -> None:
+    old = place(member("shop-old1", writer=True), kind="cluster", DeletionProtection=True)
+    found = members.left_behind(old, place(member("shop", writer=True), kind="cluster"), ["track-cpu"])
+    told = {one.id: one for one in found if one.status != "ok"}
+    assert set(told) == {"aws_green_deletion_protection", "aws_managed_autoscaling"}
+    assert "track-cpu of shop" in told["aws_managed_autoscaling"].evidence
+    assert "cluster:shop anew" in told["aws_managed_autoscaling"].remedy
