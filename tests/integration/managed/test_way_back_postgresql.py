@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -58,6 +56,12 @@ class Story:
     def host(self, cluster: str) -> str:
         found = self.lab.client("rds").describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]
         return str(found["Endpoint"])
+
+    def deployment(self) -> dict[str, str]:
+        """The deployment's identifier and status."""
+        filters = [{"Name": "blue-green-deployment-name", "Values": [DEPLOYMENT]}]
+        (found,) = self.lab.client("rds").describe_blue_green_deployments(Filters=filters)["BlueGreenDeployments"]
+        return {"id": found["BlueGreenDeploymentIdentifier"], "status": found["Status"]}
 
     def green(self) -> str:
         """Green's identifier, while it is green."""
@@ -125,14 +129,19 @@ class Writer(threading.Thread):
         return sum(len(notes) for notes in self.acknowledged.values())
 
     def run(self) -> None:
+        conn: Any = None
         for number in itertools.count():
             if self.ended.wait(0.1):
-                return
-            database, note = DATABASES[number % 3 == 2], f"written {number}"
-            with suppress(psycopg2.Error), closing(self._story.connect(self._host, database)) as conn:
+                break
+            database, note = DATABASES[number // 10 % 2], f"written {number}"
+            with suppress(psycopg2.Error):
+                if conn is None or conn.closed or conn.info.dbname != database:
+                    conn = self._story.connect(self._host, database)
                 with conn, conn.cursor() as cursor:
                     cursor.execute("INSERT INTO orders (note) VALUES (%s)", (note,))
                 self.acknowledged[database].add(note)
+        if conn is not None:
+            conn.close()
 
 
 @contextmanager
@@ -177,18 +186,23 @@ def tell(story: Story) -> None:
     story.ask(blue.cluster, f"CREATE DATABASE {OTHER}")
     for database in DATABASES:
         story.ask(blue.cluster, *TABLE, database=database)
-    runs["create"] = playbook.succeed("create")
+    story.run_module(
+        "rds_blue_green",
+        deployment_id=DEPLOYMENT,
+        source=blue.cluster,
+        target_engine_version=TARGET_VERSION,
+        prepare=True,
+        blue=login(lab, blue),
+        wait_delay=0.2,
+    )
     with writing(story) as writer:
         lab.faults.managed(timeout=1.5, hold={"WRITES_STOPPED": 3.0})
         runs["taken back"] = playbook.run("switchover")
         lab.faults.clear()
         seen["left on green"] = story.left(story.green())
 
-        killed = playbook.start("switchover")
-        wait_until(lambda: status(story) == "SWITCHOVER_IN_PROGRESS", 60, "the switchover to begin")
-        os.killpg(killed.pid, signal.SIGKILL)
-        killed.communicate()
-        wait_until(lambda: status(story) == "SWITCHOVER_COMPLETED", 60, "the switchover to end")
+        arm_and_call(story)  # and nothing more, as a run that is killed right then
+        wait_until(lambda: story.deployment()["status"] == "SWITCHOVER_COMPLETED", 60, "the switchover to end")
         at = writer.count
         wait_until(lambda: writer.count > at + 10, 30, "writes to new production")
         runs["continued"] = playbook.succeed("switchover")
@@ -206,16 +220,20 @@ def tell(story: Story) -> None:
     seen["counts"] = {name: len(written) for name, written in writer.acknowledged.items()}
     seen["new production then"] = story.ask(blue.cluster, READ_ONLY)
     seen["written first"] = story.ask(story.old, AHEAD)
-    runs["gone"] = playbook.run("switchover,rollback,cleanup", rds_managed_delete_source=True)
+    runs["gone"] = playbook.run("rollback,cleanup", rds_managed_delete_source=True)
     runs["cleanup"] = playbook.succeed("cleanup", rds_managed_fence_source="none")
     seen["written at last"] = story.ask(story.old, "INSERT INTO orders (note) VALUES ('at last') RETURNING true")
     seen["end"] = [story.left(cluster) for cluster in (blue.cluster, story.old)]
 
 
-def status(story: Story) -> str:
-    filters = [{"Name": "blue-green-deployment-name", "Values": [DEPLOYMENT]}]
-    found = story.lab.client("rds").describe_blue_green_deployments(Filters=filters)
-    return str(found["BlueGreenDeployments"][0]["Status"])
+def arm_and_call(story: Story) -> None:
+    """What the phase switchover does up to its call to the service."""
+    lab, blue = story.lab, story.blue
+    green = login(lab, blue, host=story.host(story.green()))
+    story.run_module(
+        "pg_logical_subscription", deployment_id=BACK, state="prepared", blue=green, green=login(lab, blue)
+    )
+    lab.client("rds").switchover_blue_green_deployment(BlueGreenDeploymentIdentifier=story.deployment()["id"])
 
 
 def test_a_switchover_that_is_taken_back_leaves_nothing_on_green_that_would_keep_its_log(story: Story) -> None:

@@ -68,7 +68,7 @@ def words(journal: Journal) -> list[str]:
 
 @pytest.fixture(scope="module")
 def following(servers: Servers) -> Iterator[Following]:
-    """One for the tests that leave it as it was."""
+    """One for the tests that leave it as it was, and for the last one, which opens it."""
     made = Following(servers)
     yield made
     made.remove()
@@ -131,8 +131,8 @@ def test_slots_that_are_not_noted_as_made_in_time_are_no_way_back(unarmed: Follo
     assert everything(unarmed.opened, unarmed.old) == before
 
 
-def test_it_begins_at_the_first_write_of_a_client_however_late_it_is_asked_for(servers: Servers) -> None:
-    sides = Following(servers)
+def test_it_begins_at_the_first_write_of_a_client_however_late_it_is_asked_for(following: Following) -> None:
+    sides = following
     step("prepared", BACK, sides.opened, sides.old)
     sides.write(sides.old, 1, 2)  # replicated, hence in the slots too
     sides.write(sides.old, 1, database="second")
@@ -158,4 +158,3 @@ def test_it_begins_at_the_first_write_of_a_client_however_late_it_is_asked_for(s
     assert predicted[0].actions == made[0].actions
     assert words(predicted[1]) == ["close", *words(made[1])]  # which the first one had not really done
     assert [journal.actions for journal in again] == [[], []]
-    sides.remove()
