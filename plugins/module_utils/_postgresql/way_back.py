@@ -49,6 +49,10 @@ _FIRST = """
 SELECT lsn::text FROM pg_catalog.pg_logical_slot_peek_binary_changes(
     %(slot)s, NULL, 1, 'proto_version', '1', 'publication_names', %(publication)s, 'origin', 'none') LIMIT 1
 """
+_ADVANCE = """
+SELECT pg_catalog.pg_replication_slot_advance(slot_name, %(now)s) FROM pg_catalog.pg_replication_slots
+ WHERE slot_name = %(slot)s AND confirmed_flush_lsn < %(now)s AND NOT active
+"""
 _NOTED = """
 SELECT pg_catalog.obj_description(oid, 'pg_publication') FROM pg_catalog.pg_publication WHERE pubname = %s
 """
@@ -81,11 +85,14 @@ def arm(
     """Make what is missing on blue, which follows green: the replication role, and in each database the marker table, the
     publication and its slot; then note that it was in time.
 
-    A slot that the server has thrown log of away is made anew. Guardrails first: when one fails, nothing is changed.
+    A slot that the server has thrown log of away is made anew, one that an earlier run has left goes on to the present, which is no
+    change. Guardrails first: when one fails, nothing is changed.
     """
     found = look(blue, names, databases)
     lost = [have.slot.name for have in found.values() if have.slot is not None and have.slot.lost]
     if armed(blue, names, databases) and not lost and all(have.complete for have in found.values()):
+        if not journal.check_mode:
+            _freshen(blue, green, names, databases)
         return
     require(_checks(blue, green, names, databases), "the way back")
     with connected(blue) as conn:
@@ -104,6 +111,20 @@ def arm(
                 what = f"create replication slot {slot} in {database} on blue"
                 journal.act(what, partial(create_slot, conn, slot, timeout=slot_timeout))
     journal.act("note that the slots on blue are in time", partial(_note, blue, green, names, databases))
+
+
+def _freshen(blue: Endpoint, green: Endpoint, names: Names, databases: Sequence[str]) -> None:
+    """Let the slots hold nothing that is older than now: neither log, nor what somebody wrote on blue in spite of all.
+
+    What had been written when blue still followed was written before it was opened.
+    """
+    with connected(blue) as conn:
+        now = str(value(conn, "SELECT pg_catalog.pg_current_wal_flush_lsn()::text"))
+    if not follows(blue, green, names):
+        return
+    for database in databases:
+        with connected(blue.at(database)) as conn:
+            execute(conn, _ADVANCE, {"slot": names.slot("forward", database), "now": now})
 
 
 def take_position(blue: Endpoint, green: Endpoint, state: State, journal: Journal, given: str | None) -> None:
