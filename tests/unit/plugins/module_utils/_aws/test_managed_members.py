@@ -75,7 +75,10 @@ def test_a_read_replica_that_came_later_would_stay_behind() -> None:
 
 def test_a_replica_in_another_region_is_none_of_the_members_and_refused() -> None:
     far = "arn:aws:rds:us-west-2:111111111111:db:shop-r9"
-    described = {"DBInstanceArn": f"{ARN}:db:shop", "ReadReplicaDBInstanceIdentifiers": ["shop-r1", far]}
+    described: dict[str, Any] = {
+        "DBInstanceArn": f"{ARN}:db:shop",
+        "ReadReplicaDBInstanceIdentifiers": ["shop-r1", far],
+    }
     assert managed.replicas_of(described) == ["shop-r1"]
     found = rules.replicas(place(*BLUE.members, **described))
     assert found.status == "failed" and far in found.evidence
