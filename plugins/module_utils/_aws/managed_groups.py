@@ -81,9 +81,7 @@ def prepare_blue(
             changed = True
     if changed and not journal.check_mode:
         # The service marks the instances a moment after it has taken the values.
-        blue = _look(
-            api, blue.arn, waits, lambda place: bool(managed_wait.pending(place)), "to notice its group's values"
-        )
+        blue = _look(api, blue.arn, waits, _writer_waits, "to notice its group's values")
     writer = next((one for one in blue.members if one.is_writer), None)
     waiting = writer is not None and writer.parameter_group_status == PENDING_REBOOT
     if writer is None or not (waiting or (changed and journal.check_mode)):
@@ -94,16 +92,22 @@ def prepare_blue(
             "but waits for a reboot, which interrupts production for some seconds: set reboot_blue to true at a good moment, or "
             "reboot it yourself."
         )
-    return reboot_members(api, blue, waits, journal)
+    # The read replicas of an instance have groups and servers of their own, which green does not need.
+    return reboot_members(api, blue, waits, journal, only=None if blue.is_cluster else writer.identifier)
 
 
-def reboot_members(api: Api, place: Place, waits: Waits, journal: Journal, *, every: bool = False) -> Place:
-    """Reboot the members that wait for it, or all, the writer first, and return the place as it is then."""
-    names = [one.identifier for one in place.members] if every else managed_wait.pending(place)
+def _writer_waits(place: Place) -> bool:
+    waiting = managed_wait.pending(place)
+    return any(one.identifier in waiting for one in place.members if one.is_writer)
+
+
+def reboot_members(api: Api, place: Place, waits: Waits, journal: Journal, *, only: str | None = None) -> Place:
+    """Reboot the members that wait for it, or ``only`` one of them, the writer first, and return the place as it is then."""
+    names = [name for name in managed_wait.pending(place) if only in (None, name)]
     if journal.check_mode:
         names = names or [one.identifier for one in place.members if one.is_writer]
     for name in names:
-        if not journal.check_mode and not every and name not in managed_wait.pending(place):
+        if not journal.check_mode and name not in managed_wait.pending(place):
             continue  # the writer's took it along
         journal.act(f"reboot instance {name}", partial(_reboot, api, name, waits))
         if not journal.check_mode:

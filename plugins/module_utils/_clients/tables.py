@@ -11,6 +11,7 @@ Source of the pairs: aws-advanced-jdbc-wrapper, BlueGreenStatusProvider.updateCo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from typing import Any, Literal
 Kind = Literal["cluster", "cluster_reader", "writer", "reader"]
 _KINDS: tuple[Kind, ...] = ("cluster", "cluster_reader", "writer", "reader")
 _HOSTS = {"kind": "kind", "blue": "blue", "blue_addresses": "address", "green": "green", "green_addresses": "address"}
+_GREEN = re.compile(r"-green-[0-9a-z]{6}(?=\.|$)")
 _TIMELINE = {"at": "timestamp", "offset_ms": "offset (ms)", "event": "event"}
 
 
@@ -33,8 +35,8 @@ class Host:
 def hosts(blue: Sequence[Host], green: Sequence[Host]) -> list[dict[str, Any]]:
     """Which host of green takes the place of each host of blue: ``kind``, ``blue``, ``green`` and their addresses.
 
-    Endpoints and writers correspond to their like. Readers do so in the order of their names, round and round when green has
-    fewer, and to green's writer when it has none. ``green`` is None as long as there is nothing that could take the place.
+    What the service has copied corresponds to its copy, whose name it takes. Other endpoints and writers correspond to their like,
+    readers in the order of their names, round and round when green has fewer, and to green's writer when it has none. ``green`` is None as long as there is nothing that could take the place.
     """
     return [
         {
@@ -85,7 +87,11 @@ def _pairs(kind: Kind, blue: Sequence[Host], green: Sequence[Host]) -> list[tupl
         there = [host for host in green if host.kind == "writer"]
     if not there and kind == "cluster_reader":
         there = [host for host in green if host.kind == "cluster"]
-    return [(host, there[number % len(there)] if there else None) for number, host in enumerate(here)]
+    named = {_GREEN.sub("", host.name): host for host in there}
+    return [
+        (host, named.get(host.name) or (there[number % len(there)] if there else None))
+        for number, host in enumerate(here)
+    ]
 
 
 def _cell(value: Any) -> str:

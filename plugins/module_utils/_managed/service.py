@@ -164,7 +164,11 @@ class Service:
         the same names in earlier deployments, so an event from before this one was made is another log's.
         """
         since = deployment.description.get("CreateTime")
-        arns = [deployment.target, *(member.target_arn for member in deployment.members)]
+        arns = [deployment.target]
+        if managed.is_cluster(
+            deployment.target or ""
+        ):  # its writer; the read replicas of an instance are members by themselves
+            arns += [member.target_arn for member in deployment.members]
         names = {_GREEN.sub("", identifier_of(arn)) for arn in arns if arn}
         told = [
             (event["Date"], found)

@@ -34,6 +34,15 @@ def test_endpoints_and_writers_correspond_and_readers_go_round() -> None:
     assert hosts(blue, green)[0]["green_addresses"] == ["10.0.0.2"]
 
 
+def test_a_reader_corresponds_to_the_one_that_takes_its_name_whatever_their_order() -> None:
+    blue = [Host("shop-r.x", "reader"), Host("shop-r-west.x", "reader")]
+    green = [Host("shop-r-green-abc123.x", "reader"), Host("shop-r-west-green-000000.x", "reader")]
+    assert {row["blue"]: row["green"] for row in hosts(blue, green)} == {
+        "shop-r.x": "shop-r-green-abc123.x",
+        "shop-r-west.x": "shop-r-west-green-000000.x",
+    }
+
+
 def test_readers_go_to_the_writer_of_a_green_without_readers() -> None:
     table = hosts([Host("shop-2", "reader")], [Host("green-w", "writer", ("10.0.0.2",))])
     assert [(row["blue"], row["green"]) for row in table] == [("shop-2", "green-w")]

@@ -146,3 +146,17 @@ def test_coordinates_from_before_the_deployment_was_made_are_those_of_an_earlier
 
     assert _service(told(8)).binlog_position(made) is None
     assert _service(told(10)).binlog_position(made) == {"file": "mysql-bin-changelog.000004", "position": 158}
+
+
+def test_coordinates_of_a_read_replica_are_not_those_of_production(deployment: Deployment) -> None:
+    alone = replace(deployment, target=f"{ARN}:db:shop")
+    moment = datetime(2026, 11, 26, 10, tzinfo=UTC)
+    names = ("shop-green-abc123", "shop-1-green-abc123")
+    events = [
+        {"Date": moment.replace(minute=number), "SourceIdentifier": name, "Message": WORDS.format(number + 1, 158)}
+        for number, name in enumerate(names)
+    ]
+    assert _service(Api(events=events)).binlog_position(alone) == {
+        "file": "mysql-bin-changelog.000001",
+        "position": 158,
+    }
