@@ -243,10 +243,17 @@ def test_the_traffic_moves_under_load_and_no_write_is_lost(quiet: Busy, run_modu
     assert not any(count.refused or count.unknown for count in quiet.load.counts()), "clients waited and saw no error"
 
 
-def test_a_second_run_changes_nothing(quiet: Busy, run_module: RunModule) -> None:
+def test_a_second_run_changes_nothing_and_tells_what_was_left_behind(quiet: Busy, run_module: RunModule) -> None:
+    scaling, of = quiet.lab.client("application-autoscaling"), f"cluster:{quiet.blue.cluster}"
+    readers = {"ServiceNamespace": "rds", "ResourceId": of, "ScalableDimension": "rds:cluster:ReadReplicaCount"}
+    scaling.register_scalable_target(MinCapacity=1, MaxCapacity=4, **readers)
+    scaling.put_scaling_policy(PolicyName="readers-by-cpu", PolicyType="TargetTrackingScaling", **readers)
     result = run_module("bg_switchover", **quiet.options(gates=quiet.gates()))
     assert (result["outcome"], result["changed"], result["actions"]) == ("switched_over", False, [])
     assert position(result) == {"green"}
+    left = {one["id"]: one["evidence"] for one in result["left_behind"]}
+    assert "readers-by-cpu of switch-pg" in left["aws_managed_autoscaling"]
+    assert "readers-by-cpu" in str(result["warnings"])
 
 
 def test_a_switchover_that_failed_is_told_with_its_reasons_and_nobody_waits_at_the_gate(
