@@ -149,6 +149,15 @@ def phase_of_role(rows: Sequence[Row], role: str) -> Phase:
     return max((row.phase for row in rows if row.role == role), default=Phase.NOT_CREATED)
 
 
+def grant_statement(of: str, user: str) -> str:
+    """What lets a user ask, ready to paste whatever the name is."""
+    if family(of) == "mysql":
+        name = user.replace("\\", "\\\\").replace("'", "''")
+    else:
+        name = '"' + user.replace('"', '""') + '"'
+    return STATEMENTS[of].grant.format(user=name)
+
+
 def read(endpoint: Endpoint, of: str) -> list[Row]:
     """The rows that the login of ``endpoint`` sees, by the wrapper's own statement in the dialect ``of``.
 
@@ -219,7 +228,7 @@ def _told(error: BlueGreenError, endpoint: Endpoint, of: str) -> BlueGreenError:
     where = f"{endpoint.side} at {endpoint.host}:{endpoint.port}"
     statement = STATEMENTS[of].status
     if reason == "grant":
-        grant = STATEMENTS[of].grant.format(user=endpoint.user)
+        grant = grant_statement(of, endpoint.user)
         return BlueGreenError(
             f"User {endpoint.user} should read the Blue/Green metadata of {where} with {statement}, but is not allowed to ({said}): "
             f"{grant}.",

@@ -18,7 +18,7 @@ from .._core.errors import BlueGreenError
 from .._core.rule import some
 from .configuration import is_proxy, is_service_name, lacks_metadata
 from .grants import Look
-from .metadata import SOURCE, STATEMENTS, TARGET, VERSIONS, Phase
+from .metadata import SOURCE, TARGET, VERSIONS, Phase, grant_statement
 from .resolve import resolve
 from .tables import Host
 
@@ -182,7 +182,7 @@ def _user(look: Look, dialect: str) -> Check:
         return ok("clients_metadata", f"user {look.user} reads the metadata {where}, {len(look.rows)} rows", _GRANTS)
     remedy = _REMEDIES[look.reason]
     if look.reason == "grant" and dialect == "aurora_postgresql":
-        remedy = f"give it back: {STATEMENTS[dialect].grant.format(user=look.user)}"
+        remedy = f"give it back: {grant_statement(dialect, look.user)}"
     return failed("clients_metadata", f"{look.reason}: {look.message.rstrip('.')}", remedy, _GRANTS)
 
 

@@ -18,6 +18,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._clients.metadata im
     Phase,
     Row,
     dialect,
+    grant_statement,
     phase_of,
     phase_of_role,
     read,
@@ -135,7 +136,7 @@ def test_rows_are_read_by_the_names_of_their_columns(monkeypatch: pytest.MonkeyP
             "rds_postgresql",
             _postgresql("42501", "permission denied for schema"),
             "grant",
-            "GRANT USAGE ON SCHEMA rds_tools TO app",
+            'GRANT USAGE ON SCHEMA rds_tools TO "app"',
         ),
         ("rds_postgresql", _postgresql("3F000", "schema does not exist"), "absent", "CREATE EXTENSION rds_tools"),
         ("aurora_postgresql", _postgresql("42883", "function does not exist"), "absent", "upgrade blue"),
@@ -188,3 +189,15 @@ def test_no_password_is_in_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(BlueGreenError) as raised:
         read(ENDPOINT, "rds_mysql")
     assert "s3cret" not in f"{raised.value.message} {raised.value.details}"
+
+
+@pytest.mark.parametrize(
+    ("of", "user", "to"),
+    [
+        ("rds_mysql", "o'brien\\", "TO 'o''brien\\\\'@'%'"),
+        ("rds_postgresql", 'a"b', 'SCHEMA rds_tools TO "a""b"'),
+        ("aurora_postgresql", "shop-app", 'TO "shop-app"'),
+    ],
+)
+def test_a_grant_can_be_pasted_whatever_the_user_is_called(of: str, user: str, to: str) -> None:
+    assert grant_statement(of, user).endswith(to)
