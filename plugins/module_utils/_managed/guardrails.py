@@ -8,14 +8,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .._clients.metadata import Row, family
 from .._clients.session import Session
 from .._core.checks import Check, failed, ok, warning
 from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
-from . import replicas
+from . import arrival, replicas
 
 _LONG = (
     10  # s, of a transaction that writes; the service gives such a switchover up (Amazon RDS User Guide, guardrails)
@@ -41,6 +41,8 @@ _LAG_POSTGRESQL = (
     " LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid"
     " WHERE s.slot_type = 'logical' OR NOT EXISTS (SELECT 1 FROM pg_replication_slots WHERE slot_type = 'logical')"
 )
+_SIDES = ("blue", "green")
+_LEAST = 1.0  # s that what blue has written may take to green
 _IN_RECOVERY = "SELECT pg_is_in_recovery() AS physical"
 
 
@@ -57,7 +59,27 @@ def server_checks(sides: Mapping[str, tuple[Endpoint, str]], max_lag: float) -> 
                 checks.append(_lag(session, max_lag, physical))
         finally:
             session.close()
+    patience = max(max_lag, _LEAST)
+    if _is_well(checks) and len(sides) == len(_SIDES) and not _arrives(sides, patience, physical):
+        told = next(check for check in checks if check.id == "lag")
+        checks.remove(told)
+        said = f"{told.evidence}, it is said, but what blue had written did not arrive within {patience:g} s"
+        look = _LOOK[family(sides["blue"][1])]
+        checks.append(failed("lag", said, f"its replication stands still or is too slow: {look}", _DOCS))
     return checks
+
+
+def _is_well(checks: Sequence[Check]) -> bool:
+    return any(check.id == "lag" and check.status == "ok" for check in checks)
+
+
+def _arrives(sides: Mapping[str, tuple[Endpoint, str]], patience: float, physical: bool) -> bool:
+    blue, green = (Session(sides[side][0], family(sides[side][1])) for side in _SIDES)
+    try:
+        return arrival.arrives(blue, green, patience, physical=physical)
+    finally:
+        blue.close()
+        green.close()
 
 
 def _is_physical(green: Endpoint, dialect: str) -> bool:

@@ -141,6 +141,17 @@ def test_what_does_not_go_on_by_itself_is_told_and_keeps_a_switchover_from_being
     wait_until(lambda: not shop.found()[0].get("StatusDetails"), 20, "it to be well")
 
 
+def test_a_link_that_is_frozen_is_found_before_the_call_although_no_lag_is_told(shop: Shop) -> None:
+    shop.lab.faults.link(shop.blue.host, "stall", "replication")
+    try:
+        sql(shop.lab, shop.blue, "SELECT pg_logical_emit_message(true, 'test', 'a write')")
+        refused = result(shop.switchover(max_lag=1))
+    finally:
+        shop.lab.faults.link(shop.blue.host, "none", "replication")
+    assert (refused["outcome"], refused["actions"]) == ("refused", [])
+    assert "what blue had written did not arrive within 1 s" in refused["msg"]
+
+
 def test_two_runs_of_a_switchover_whose_answer_is_lost_while_others_want_it_gone(shop: Shop) -> None:
     """The service takes it back; its events may not be read."""
     faults = shop.lab.faults
