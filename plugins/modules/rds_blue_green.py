@@ -107,6 +107,7 @@ options:
     description:
       - Whether O(state=absent) deletes green too, before the switchover. Without it a green of MySQL goes on as a replica of blue, and one of
         PostgreSQL becomes a database of its own.
+      - Refused after a switchover that failed in the middle, when green may be what serves.
     type: bool
     default: false
   delete_source:
