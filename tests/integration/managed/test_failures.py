@@ -122,7 +122,6 @@ def _mended(names_lab: Lab) -> Iterator[None]:
             "Replication degraded: DDL was run",
             "green does not follow blue: Replication deg",
         ),
-        ({"broken_link": "it timed out"}, "it timed out", "green does not follow blue: Read Replica Replication Error"),
     ],
 )
 def test_what_does_not_go_on_by_itself_is_told_and_keeps_a_switchover_from_being_called(
