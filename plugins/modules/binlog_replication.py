@@ -59,9 +59,11 @@ options:
     type: str
   position:
     description:
-      - The position in blue's binary log that the clone corresponds to, as C(mysql-bin-changelog.000003:99358949).
-      - Defaults to green's set of GTIDs when both sides have them and O(gtid) allows it, else to what the event
-        C(Binlog position from crash recovery) of the clone's first start says. Used by O(state=positioned) only.
+      - The position in blue's binary log that green's data corresponds to, as C(mysql-bin-changelog.000003:99358949). Used by
+        O(state=positioned) only, and only when the GTIDs of both sides are not.
+      - Defaults to what the event C(Binlog position from crash recovery) of the clone's first start says.
+      - Green can also be what served before blue did, as after a switchover that RDS managed. Then it is what the event
+        C(Binary log coordinates in green environment after switchover) says, and has to be given.
       - Whatever it comes from, it is checked by the rows on green and by reading blue's log at that place.
     type: str
   gtid:

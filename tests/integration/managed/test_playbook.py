@@ -90,6 +90,8 @@ def tell(story: Story) -> None:
     story.run("switchover again", "switchover,rollback")
     story.seen["old"] = old = f"{story.blue.cluster}-old1"
     wait_until(lambda: story.ask(old, "SELECT count(*) FROM orders") == [(2,)], 20, "the row to be on old production")
+    by = "SELECT auto_position FROM performance_schema.replication_connection_configuration WHERE host <> ''"
+    story.seen["old follows by GTIDs"] = story.ask(old, by)
     story.seen["old is read-only"] = story.ask(old, "SELECT @@read_only")
     story.run("cleanup", "cleanup", rds_managed_delete_source=True)
     story.run("cleanup again", "cleanup")
@@ -133,6 +135,10 @@ def test_a_rollback_before_the_switchover_says_that_none_is_needed(story: Story)
     run = story.runs["create again"]
     assert run.code != 0
     assert run.failure["msg"].startswith("The service has no rollback, and none is needed: ")
+
+
+def test_old_production_follows_by_gtids_where_there_are_although_the_service_tells_a_position(story: Story) -> None:
+    assert story.seen["old follows by GTIDs"] == [("1",)]
 
 
 def test_a_rollback_after_it_says_that_the_service_has_none_and_how_to_go_back(story: Story) -> None:

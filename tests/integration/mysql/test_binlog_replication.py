@@ -18,9 +18,10 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint impor
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError, WaitTimeout
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.journal import Journal
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
-from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import canary, locks, record
+from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import canary, guardrails, locks, record
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.connection import connect, connected, unlogged
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.coordinates import Coordinates
+from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.prepare import PREPARED_AT
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.replication_user import Login
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.status import STARTED, observe
 from tests.integration.conftest import ModuleFailed, RunModule
@@ -215,6 +216,40 @@ def test_without_a_canary_the_position_is_checked_by_bounds_and_a_doubtful_one_i
     ):
         step("positioned", NAMES, clean, green, told=told(servers, green), version="5.7.mysql_aurora.2.09.3")
     servers.remove(green)
+
+
+def test_on_a_way_back_the_position_is_one_of_the_younger_servers_log(servers: Servers) -> None:
+    """Production that served before follows its successor: its own log, and what was noted of it, are no bounds."""
+    old = servers.blue(gtid=False)
+    run(old, *TABLES)
+    step("prepared", NAMES, old)
+    run(old, "INSERT INTO shop.ledger (writer, n) VALUES (1, 1)")
+    new = servers.clone(old)
+    with connected(
+        old
+    ) as conn:  # as where the files of the two logs have numbers that have nothing to do with each other
+        record.note(conn, NAMES.deployment_id, PREPARED_AT, "mysql-bin-changelog.000999:4")
+    opened = run(new, "SHOW BINARY LOG STATUS")[0]
+    run(new, "INSERT INTO shop.ledger (writer, n) VALUES (1, 2)")
+    blue, green = replace(new, side="blue"), replace(old, side="green")
+    before = everything(old, new)
+    refused = {
+        None: "give what the service's event 'Binary log coordinates in green environment after switchover' says",
+        f"{run(new, 'SHOW BINARY LOGS')[0][0]}:4": r"nothing that green wrote itself, but at .*, so the position is too early",
+    }
+    for position, words in refused.items():
+        with pytest.raises(BlueGreenError, match=words):
+            step("positioned", NAMES, blue, green, position=position)
+    assert everything(old, new) == before
+
+    _journal, result = step("positioned", NAMES, blue, green, position=f"{opened[0]}:{opened[1]}")
+    step("running", NAMES, blue, green)
+
+    run(new, "INSERT INTO shop.ledger (writer, n) VALUES (1, 3)")
+    wait_until(lambda: kept(old) == [(1, 1), (1, 2), (1, 3)], 10, "what the younger one wrote to be on the older one")
+    checks = {check.id: check.status for check in guardrails.switchover_checks(blue, green, NAMES)}
+    assert (result["checked"], checks["errant_transactions"]) == ("bounds", "ok")
+    servers.remove(old, new)
 
 
 def test_only_a_clone_of_this_blue_made_after_it_was_prepared_is_accepted(servers: Servers, clean: Endpoint) -> None:
