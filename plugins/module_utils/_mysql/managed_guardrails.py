@@ -15,16 +15,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .._core.checks import Check, failed, ok
+from .._core.checks import Check, failed, ok, warning
 from .._core.endpoint import Endpoint
 from .._core.names import Names
 from .._core.rule import Rule, Versions, judge, some, statements
-from . import first_write, pair_rules, replication_rules, rules_facts, schema_rules, server_rules, upgrade_rules
+from . import (
+    accounts,
+    first_write,
+    pair_rules,
+    replication_rules,
+    rules_facts,
+    schema_rules,
+    server_rules,
+    upgrade_rules,
+)
 from .connection import connected, rows
 from .coordinates import channel
 from .dialect import Dialect
 from .guardrails import guarded, ours
-from .rule import find
+from .rule import MANUAL, find
 from .rules_facts import ServerFacts
 
 if TYPE_CHECKING:
@@ -40,6 +49,7 @@ _WRITERS = (
     "SELECT p.ID, p.USER FROM information_schema.innodb_trx AS t JOIN information_schema.processlist AS p ON p.ID = t.trx_mysql_thread_id"
     " WHERE t.trx_rows_modified > 0 AND p.USER NOT IN ('system user', 'rdsadmin', 'rdsrepladmin') ORDER BY p.ID"
 )
+_ACCOUNTS = MANUAL + "access-control.html"
 _LAG = 10.0  # seconds that green may be behind: the service takes back what does not catch up within its timeout
 
 EVENTS = replace(
@@ -109,6 +119,7 @@ def switchover_checks(blue: Endpoint, green: Endpoint, names: Names) -> list[Che
                 server_rules.long_transactions(target, stops=True),
                 pair_rules.names_alike(source, target),
                 pair_rules.settings_alike(source, target),
+                _accounts(there, here),
                 *_rules(here, target, [schema_rules.RUNNING_EVENTS], None),
             ]
 
@@ -132,6 +143,20 @@ def _closed(green: ServerFacts, writing: Sequence[tuple[object, ...]]) -> Check:
         "green should be read-only until the switchover, but read_only is off: what is written there conflicts with blue's changes",
         "CALL mysql.rds_set_read_only(1), and look what was written there",
         _DOCS,
+    )
+
+
+def _accounts(blue: Connection[Cursor], green: Connection[Cursor]) -> Check:
+    """Aurora replicates no accounts (Amazon Aurora User Guide, version 3), so one that blue got since has to be made on green."""
+    found = [one for one in accounts.differences(blue, green, "") if not one.extra]
+    if not found:
+        return ok("green_accounts", "green has the accounts of blue, with what they may", _ACCOUNTS)
+    verdict = failed if any(one.what == "is missing" for one in found) else warning
+    return verdict(
+        "green_accounts",
+        f"green should have the accounts of blue, or their clients are turned away after the switchover, but {some(map(str, found))}",
+        f"on green, as the master user: SET SESSION sql_log_bin = 0; {statements(one.remedy for one in found)}",
+        _ACCOUNTS,
     )
 
 

@@ -187,6 +187,28 @@ def test_a_late_grant_is_given_on_each_side_and_does_not_replicate(deployed: Sce
     assert not deployed.run("late", "early", state="granted")["changed"]
 
 
+@MYSQL_ONLY
+def test_an_account_that_aurora_does_not_replicate_keeps_the_switchover_from_beginning(
+    deployed: Scene, run_module: RunModule
+) -> None:
+    green = next(one["green"] for one in deployed.run()["hosts"] if one["blue"] == deployed.blue.host)
+    options = {"deployment_id": deployed.deployment, "engine": "managed", "step": "switchover"}
+    sides = {
+        side: login(deployed.lab, deployed.blue, host=host)
+        for side, host in (("blue", deployed.blue.host), ("green", green))
+    }
+
+    def accounts() -> dict[str, Any]:
+        result = run_module("bg_readiness", **options, **sides, source_db_cluster_identifier=deployed.blue.cluster)
+        return next(one for one in result["checks"] if one["id"] == "green_accounts")
+
+    assert accounts()["status"] == "ok"
+    deployed.sql(deployed.blue.host, "CREATE USER latest@'%' IDENTIFIED BY 'Latest-of-all-1'")
+    found = accounts()
+    assert found["status"] == "failed" and "'latest'@'%' is missing" in found["evidence"]
+    deployed.sql(deployed.blue.host, "DROP USER latest@'%'")
+
+
 @POSTGRESQL_ONLY
 def test_a_probe_sees_the_switchover_and_the_plugin_is_to_be_taken_out(deployed: Scene, tmp_path: Path) -> None:
     rds, path = deployed.lab.client("rds"), tmp_path / "probe.jsonl"

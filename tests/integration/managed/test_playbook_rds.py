@@ -88,12 +88,11 @@ def tell(story: Story) -> None:
     waits = [group["ParameterApplyStatus"] for group in story.described(blue.cluster)["DBParameterGroups"]]
     story.runs["there"] = play.succeed("readiness,create,verify,switchover")
     story.ask(blue.cluster, "FLUSH BINARY LOGS", "INSERT INTO orders (note) VALUES ('unarmed')")
+    story.ask(blue.cluster, "CREATE USER clerk@'%' IDENTIFIED BY 'Clerk-of-the-desk-1'")
     story.runs["armed"] = play.succeed("switchover,rollback", rds_managed_reverse_replication=True)
     story.seen["armed"] = story.notes(OLD)
     (group,) = story.described(OLD)["DBParameterGroups"]
     story.seen["reboot"] = (*waits, group["ParameterApplyStatus"])
-    opened = {"ParameterName": "read_only", "ParameterValue": "0", "ApplyMethod": "immediate"}
-    rds.modify_db_parameter_group(DBParameterGroupName=group["DBParameterGroupName"], Parameters=[opened])
     story.ask(blue.cluster, "INSERT INTO orders (note) VALUES ('last')")
     story.seen["back"] = story.run_module(
         "bg_switchover",
@@ -104,6 +103,8 @@ def tell(story: Story) -> None:
     )
     story.ask(OLD, "INSERT INTO orders (note) VALUES ('home')")
     story.seen["home"] = story.notes(OLD)
+    locked = "SELECT account_locked FROM mysql.user WHERE user = 'clerk'"
+    story.seen["clerk"] = [story.ask(instance, locked) for instance in (blue.cluster, OLD)]
     story.runs["refused"] = play.run("rollback,cleanup", rds_managed_delete_source=True)
     story.runs["cleanup"] = play.succeed("cleanup", rds_managed_fence_source="none")
 
@@ -122,6 +123,10 @@ def test_what_was_written_before_the_way_back_was_armed_is_on_old_production_onc
 def test_a_switchover_along_the_way_back_loses_nothing_and_counts_on(story: Story) -> None:
     assert story.seen["back"]["outcome"] == "switched_over"
     assert story.seen["home"] == ["before", "unarmed", "last", "home"]
+
+
+def test_an_account_that_new_production_got_is_let_in_where_the_writes_are(story: Story) -> None:
+    assert story.seen["clerk"] == [[("Y",)], [("N",)]]
 
 
 def test_a_cleanup_neither_deletes_nor_closes_old_production_that_serves_again(story: Story) -> None:
