@@ -76,7 +76,6 @@ def of_mysql(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(mysql, "ours", lambda _conn, _names: ())
     monkeypatch.setattr(mysql, "channel", lambda _conn, _dialect: channel())
     monkeypatch.setattr(Dialect, "of", lambda _conn: None)
-    monkeypatch.setattr(mysql.Dialect, "of", lambda _conn: None)
     monkeypatch.setattr(mysql.accounts, "differences", lambda *_given: [])
     for name in ("find", "rows"):
         monkeypatch.setattr(mysql, name, lambda *_given: [])
