@@ -35,6 +35,7 @@ options:
     description:
       - Blue, as the identifier or the ARN of a DB cluster or of a DB instance. Required with O(state=present).
       - After the switchover it is the name of production still, which the deployment then has as its target.
+      - The read replicas of a DB instance are members of its deployment as it is made, each with a counterpart that follows green.
     type: str
   target_engine_version:
     description: Green's engine version, such as V(8.4.mysql_aurora.8.4.7). Blue's when left out.
@@ -46,7 +47,7 @@ options:
         of another family has to have a counterpart, which O(prepare=true) makes.
     type: str
   target_db_parameter_group_name:
-    description: The DB parameter group of green's instances. When left out it is chosen as the one of the cluster is.
+    description: The DB parameter group of all of green's instances. When left out it is chosen as the one of the cluster is.
     type: str
   target_db_instance_class:
     description: The instance class of green. For a DB instance.
@@ -112,8 +113,8 @@ options:
     default: false
   delete_source:
     description:
-      - Whether O(state=absent) deletes old production too, after the switchover. First its instances, then the cluster, with a last snapshot
-        unless O(skip_final_snapshot=true), and only then the deployment.
+      - Whether O(state=absent) deletes old production too, after the switchover. First its instances, or its read replicas, then
+        the cluster or the instance, with a last snapshot unless O(skip_final_snapshot=true), and only then the deployment.
     type: bool
     default: false
   fence_source:
