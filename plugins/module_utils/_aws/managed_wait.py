@@ -30,7 +30,7 @@ _NO_FILE = "1236"
 _STOPPED = re.compile(r"replication (?:error|degraded)", re.IGNORECASE)
 # StatusInfos of a read replica (Amazon RDS API, DBInstanceStatusInfo); one that somebody has stopped may still be Normal.
 _STANDS_STILL = ("error", "stopped", "terminated")
-_OF_REPLICA = "read replication of "
+_REPLICA = "green's replica"
 _SKEW = timedelta(minutes=2)  # the clocks of this host and of the service
 
 
@@ -161,8 +161,12 @@ def replication_error(seen: Seen) -> str | None:
         return details
     for one in seen.green.members if seen.green else ():
         for info in one.description.get("StatusInfos") or [] if one.status == AVAILABLE else ():
-            if info.get("Normal") is False or info.get("Status") in _STANDS_STILL:
-                return f"{info.get('StatusType')} of {one.identifier} {info.get('Status')}: {info.get('Message') or 'no message'}"
+            ended = one.is_writer and seen.deployment is not None and seen.deployment.switched
+            if info.get("Normal") is False or (info.get("Status") in _STANDS_STILL and not ended):
+                whose = one.identifier if one.is_writer else f"{_REPLICA} {one.identifier}"
+                return (
+                    f"{info.get('StatusType')} of {whose} {info.get('Status')}: {info.get('Message') or 'no message'}"
+                )
     return None
 
 
@@ -221,7 +225,7 @@ def _told(api: Api, deployment: Deployment, since: datetime) -> list[str]:
 
 def mend(broken: str) -> str:
     """What a person does about a replication that does not go on."""
-    if broken.startswith(_OF_REPLICA):
+    if f" of {_REPLICA} " in broken:
         return (
             "start it again (CALL mysql.rds_start_replication on MySQL), or delete that read replica and make it anew"
         )

@@ -324,9 +324,7 @@ def green_replication(seen: managed_wait.Seen) -> Check:
     broken = managed_wait.replication_error(seen)
     if broken:
         return REPLICATION.failed(
-            f"Correct the replication errors and then switch over: {broken.rstrip('.')}",
-            "a change that replication cannot carry, or a binary log that is gone, is mended by deleting the deployment and making "
-            "it anew; for error 1236 write a row to blue first (prepare=true with the connection blue)",
+            f"Correct the replication errors and then switch over: {broken.rstrip('.')}", managed_wait.mend(broken)
         )
     return REPLICATION.ok("the service tells of no replication error")
 

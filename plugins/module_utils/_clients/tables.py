@@ -35,8 +35,9 @@ class Host:
 def hosts(blue: Sequence[Host], green: Sequence[Host]) -> list[dict[str, Any]]:
     """Which host of green takes the place of each host of blue: ``kind``, ``blue``, ``green`` and their addresses.
 
-    What the service has copied corresponds to its copy, whose name it takes. Other endpoints and writers correspond to their like,
-    readers in the order of their names, round and round when green has fewer, and to green's writer when it has none. ``green`` is None as long as there is nothing that could take the place.
+    What the service has copied corresponds to its copy, which takes its name. Other endpoints and writers correspond to their like,
+    readers in the order of their names, round and round when green has fewer, and to green's writer when it has none. ``green`` is
+    None as long as there is nothing that could take the place.
     """
     return [
         {

@@ -114,7 +114,7 @@ def test_a_replica_of_green_that_stands_still_stops_the_switchover_before_it_beg
     )
 
     told = checks(names_lab, blue, run_module, "switchover", **sides)
-    assert f"read replication of {replica} stopped" in told["aws_green_replication"]["evidence"]
+    assert f"read replication of green's replica {replica} stopped" in told["aws_green_replication"]["evidence"]
     assert f"the replication of {replica} does not run" in told["green_replicas"]["evidence"]
     assert f"{replica} has parts-blue, parts-r1 has parts-reports" in told["aws_member_parameter_groups"]["evidence"]
     with pytest.raises(ModuleFailed, match=f"the replication of {replica} does not run") as refused:

@@ -96,12 +96,12 @@ def test_a_replica_below_a_replica_is_refused() -> None:
         (
             "available",
             {"Normal": True, "Status": "stopped"},
-            "read replication of shop-r1-green-bbbbbb stopped: no message",
+            "read replication of green's replica shop-r1-green-bbbbbb stopped: no message",
         ),
         (
             "available",
             {"Normal": False, "Status": "error", "Message": "x"},
-            "read replication of shop-r1-green-bbbbbb error: x",
+            "read replication of green's replica shop-r1-green-bbbbbb error: x",
         ),
         ("available", {"Normal": True, "Status": "replicating"}, None),
         ("rebooting", {"Normal": True, "Status": "stopped"}, None),
@@ -114,6 +114,23 @@ def test_a_replica_of_green_that_stands_still_is_no_healthy_green(
     replica = member("shop-r1-green-bbbbbb", StatusInfos=told, DBInstanceStatus=status)
     seen = managed_wait.Seen(DEPLOYMENT, place(member("shop-green-aaaaaa", writer=True), replica))
     assert managed_wait.replication_error(seen) == said
+
+
+def test_what_to_do_about_a_replica_of_green_is_not_what_to_do_about_green() -> None:
+    error = [{"StatusType": "read replication", "Normal": False, "Status": "error", "Message": "fatal error 1236"}]
+    of_replica = place(member("shop-green-aaaaaa", writer=True), member("shop-r1-green-bbbbbb", StatusInfos=error))
+    of_green = place(member("shop-green-aaaaaa", writer=True, StatusInfos=error))
+    said = [managed_wait.replication_error(managed_wait.Seen(DEPLOYMENT, one)) or "" for one in (of_replica, of_green)]
+    assert "delete that read replica" in managed_wait.mend(said[0])
+    assert "binary log that green was to begin with" in managed_wait.mend(said[1])
+
+
+def test_production_that_was_green_does_not_replicate_any_more_and_that_is_no_error() -> None:
+    told = [{"StatusType": "read replication", "Normal": True, "Status": "terminated"}]
+    over = managed.deployment_of(shape("SWITCHOVER_COMPLETED"))
+    production = place(member("shop", writer=True, StatusInfos=told))
+    assert managed_wait.replication_error(managed_wait.Seen(over, production)) is None
+    assert managed_wait.replication_error(managed_wait.Seen(DEPLOYMENT, production)) is not None
 
 
 def test_roles_are_looked_for_on_every_instance() -> None:
