@@ -22,7 +22,7 @@ LAST = ("mysql-bin-changelog.1000000", 4)  # the file after the 999999th
 class Session:
     """Answers each statement from a list, the last one again and again."""
 
-    def __init__(self, family: str, **answers: list[Any]) -> None:
+    def __init__(self, family: str, answers: dict[str, list[Any]]) -> None:
         self.family, self._answers = family, answers
 
     def rows(self, statement: str) -> list[Any]:
@@ -35,9 +35,9 @@ class Session:
 
 def mysql(master: Any, *seen: tuple[str, int]) -> bool:
     """Whether it arrives on a green whose applier is seen at these places in turn; blue is older than MySQL 8.4."""
-    blue: Any = Session("mysql", binary=[DENIED], master=[master])
+    blue: Any = Session("mysql", {"binary": [DENIED], "master": [master]})
     places = [{"relay_source_log_file": file, "exec_source_log_pos": place} for file, place in seen]
-    green: Any = Session("mysql", replica=places)
+    green: Any = Session("mysql", {"replica": places})
     return arrives(blue, green, 0.1, physical=False)
 
 
@@ -59,6 +59,6 @@ def test_without_the_right_to_ask_for_blues_position_the_lag_is_what_is_told(ans
 @pytest.mark.parametrize(("physical", "asked"), [(True, "green"), (False, "blue")])
 def test_a_physical_green_tells_itself_what_it_has(physical: bool, asked: str) -> None:
     lsn, yes, no = {"position": "0/400"}, {"has": True}, {"has": False}
-    blue: Any = Session("postgresql", **{"pg_current_wal_lsn()::text": [lsn], "coalesce(bool_and(r.flush_lsn": [yes]})
-    green: Any = Session("postgresql", **{"pg_last_wal_receive_lsn()": [no]})
+    blue: Any = Session("postgresql", {"pg_current_wal_lsn()::text": [lsn], "coalesce(bool_and(r.flush_lsn": [yes]})
+    green: Any = Session("postgresql", {"pg_last_wal_receive_lsn()": [no]})
     assert arrives(blue, green, 0.1, physical=physical) is (asked == "blue")
