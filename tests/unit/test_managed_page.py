@@ -30,7 +30,7 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._core.checks import 
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.endpoint import Endpoint
 from ansible_collections.bluegreen.aws.plugins.module_utils._core.names import Names
 from ansible_collections.bluegreen.aws.plugins.module_utils._managed import replicas
-from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import first_write, rules_facts
+from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import accounts, first_write, rules_facts
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import guardrails as mysql_guardrails
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql import managed_guardrails as mysql
 from ansible_collections.bluegreen.aws.plugins.module_utils._mysql.dialect import Dialect
@@ -76,7 +76,7 @@ def of_mysql(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(mysql, "ours", lambda _conn, _names: ())
     monkeypatch.setattr(mysql, "channel", lambda _conn, _dialect: channel())
     monkeypatch.setattr(Dialect, "of", lambda _conn: None)
-    monkeypatch.setattr(mysql.accounts, "differences", lambda *_given: [])
+    monkeypatch.setattr(accounts, "differences", lambda *_given: [])
     for name in ("find", "rows"):
         monkeypatch.setattr(mysql, name, lambda *_given: [])
     monkeypatch.setattr(first_write, "rows", lambda *_given: [])
