@@ -205,6 +205,7 @@ def tell(story: Story) -> None:
         wait_until(lambda: story.deployment()["status"] == "SWITCHOVER_COMPLETED", 60, "the switchover to end")
         at = writer.count
         wait_until(lambda: writer.count > at + 10, 30, "writes to new production")
+        runs["not gone on with"] = playbook.run("rollback")
         runs["continued"] = playbook.succeed("switchover")
         runs["again"] = playbook.succeed("switchover,rollback")
         seen["old production meanwhile"] = story.ask(story.old, READ_ONLY)
@@ -249,6 +250,14 @@ def test_a_switchover_that_is_taken_back_leaves_nothing_on_green_that_would_keep
 def test_a_run_that_was_killed_is_gone_on_with_and_then_nothing_is_left_to_do(story: Story) -> None:
     assert story.runs["continued"].changed_tasks == [f"{ROLE} : Let old production follow new production"]
     assert story.runs["again"].changed_tasks == []
+
+
+def test_a_rollback_says_that_the_way_back_can_still_be_taken_into_use(story: Story) -> None:
+    told = story.runs["not gone on with"].failure["msg"]
+    assert (
+        "the way back that was armed has not been taken into use; nothing was changed: run the phase switchover again"
+        in told
+    )
 
 
 def test_old_production_is_closed_to_clients_while_it_follows(story: Story) -> None:
