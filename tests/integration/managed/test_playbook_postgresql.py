@@ -36,14 +36,6 @@ HOOK = """
     path: {file}
     line: "{name} {{{{ bluegreen_blue.host }}}} {{{{ bluegreen_green.host }}}} {{{{ bluegreen_green.keys() | sort | join(',') }}}}"
 """
-AFTER_UPGRADE = """
-- name: Do what the upgrade left
-  bluegreen.aws.pg_after_upgrade:
-    deployment_id: "{{ bluegreen_deployment_id }}"
-    green: "{{ bluegreen_green | combine({'password': till_password}) }}"
-    tasks: [statistics]
-  changed_when: false
-"""
 BREAK = """
 - name: Break on purpose
   ansible.builtin.fail:
@@ -148,7 +140,6 @@ def _story(names_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "rds_managed_gates": [{**gate.option(), "blue_host": address}],
             "rds_managed_skip_final_snapshot": True,
             "rds_managed_wait_delay": 0.2,
-            "till_password": blue.password,
         }
         playbook = Playbook(directory, {**names_lab.env, **forking}, variables, "bluegreen.aws.rds_managed")
         story = Story(names_lab, blue, gate, playbook, password)
@@ -162,7 +153,7 @@ def _story(names_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def tell(story: Story) -> None:
     """From a blue whose log cannot be decoded to production of the next major version and nothing else."""
-    on_green, before, after = story.hook("on_green", AFTER_UPGRADE), story.hook("before"), story.hook("after")
+    on_green, before, after = story.hook("on_green"), story.hook("before"), story.hook("after")
     story.playbook.variables["rds_managed_before_switchover"] = before
     story.run("create", "readiness,create", rds_managed_on_green=story.hook("broken", BREAK))
     story.run("create again", "create,verify", rds_managed_on_green=on_green)
