@@ -22,7 +22,7 @@ from .rule import literal, quoted
 _DOCS = "https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/blue-green-deployments-considerations.html"
 _SWITCHING = "https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/blue-green-deployments-switching.html"
 _LAG_BYTES = 16 * 1024 * 1024
-_SERVICE = "rds"  # what the names of the service's own slots, publications, subscriptions and users begin with
+_SERVICE = "rds"  # what the names of the service's users begin with, and those of its slots, publications and subscriptions may
 
 RULES = (
     Rule(
@@ -69,7 +69,8 @@ RULES = (
         "failed",
         """
         SELECT format('publication %I', p.pubname), format('DROP PUBLICATION %I', p.pubname)
-          FROM pg_catalog.pg_publication p WHERE p.pubname !~ '^rds' ORDER BY 1
+          FROM pg_catalog.pg_publication p
+         WHERE p.pubname !~ '^rds' AND pg_catalog.pg_get_userbyid(p.pubowner) !~ '^rds' ORDER BY 1
         """,
         "blue is no publisher of its own",
         "blue must be no publisher of its own logical replication",
