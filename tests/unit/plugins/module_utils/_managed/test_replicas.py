@@ -110,7 +110,7 @@ def test_there_is_nothing_to_ask_without_replicas_or_of_a_clusters_readers(serve
     ],
 )
 def test_a_physical_green_is_asked_itself_how_far_it_is(servers: Any, row: Row, status: str) -> None:
-    servers({"blue.x": {"seconds": 0}, "shop-green.x": row})
+    servers({"blue.x": {"seconds": 0, "position": "0/400"}, "shop-green.x": {**row, "has": True}})
     blue = Endpoint("blue", "blue.x", 5432, "admin", "secret")
     found = guardrails.server_checks({"blue": (blue, "rds_postgresql"), "green": (GREEN, "rds_postgresql")}, 10.0)
     assert [(one.id, one.status) for one in found] == [("transactions", "ok"), ("lag", status)]
