@@ -222,6 +222,7 @@ def tell(story: Story) -> None:
     seen["new production then"] = story.ask(blue.cluster, READ_ONLY)
     seen["written first"] = story.ask(story.old, AHEAD)
     runs["gone"] = playbook.run("rollback,cleanup", rds_managed_delete_source=True)
+    runs["there once more"] = playbook.run("switchover")
     runs["cleanup"] = playbook.succeed("cleanup", rds_managed_fence_source="none")
     seen["written at last"] = story.ask(story.old, "INSERT INTO orders (note) VALUES ('at last') RETURNING true")
     seen["end"] = [story.left(cluster) for cluster in (blue.cluster, story.old)]
@@ -285,6 +286,15 @@ def test_production_that_went_back_is_not_deleted_by_the_cleanup(story: Story) -
         f"and {story.old} is production again, but this cleanup would delete it; nothing was changed"
         in run.failure["msg"]
     )
+
+
+def test_the_gates_are_not_led_to_new_production_by_running_the_switchover_once_more(story: Story) -> None:
+    run = story.runs["there once more"]
+    assert run.changed_tasks == []
+    told = run.failure["msg"]
+    assert told.startswith(
+        f"The traffic was wanted on {story.blue.cluster}, but the way back was gone, and {story.old}"
+    ), told
 
 
 def test_the_cleanup_leaves_nothing_of_it_on_either_side_and_production_open(story: Story) -> None:
