@@ -168,6 +168,8 @@ def test_two_runs_of_a_switchover_whose_answer_is_lost_while_others_want_it_gone
         assert (ended["outcome"], ended["changed"], ended["serving"]) == ("rolled_back", False, "blue")
         assert ended["reasons"][0].startswith("the service's reason could not be read: AWS refused DescribeEvents")
     assert len(shop.found()) == 1 and shop.writes()
+    faults.clear()
+    wait_until(lambda: not shop.found()[0].get("StatusDetails"), 20, "it to be well")
 
 
 def test_a_switchover_that_is_not_allowed_is_refused_with_the_action_to_be_allowed(
