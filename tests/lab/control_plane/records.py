@@ -246,7 +246,9 @@ class Region:
     def replicas(self, source: Instance) -> list[Instance]:
         """The read replicas of an instance that stands alone, in the order of their creation."""
         return [
-            self.instances[name] for name in source.api["ReadReplicaDBInstanceIdentifiers"] if name in self.instances
+            self.instances[name]
+            for name in source.api.get("ReadReplicaDBInstanceIdentifiers", ())
+            if name in self.instances
         ]
 
     def rename(self, instance: Instance, name: str) -> None:
