@@ -12,6 +12,7 @@ would not follow a failover: once the switchover is over, a run leads it back to
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -22,26 +23,52 @@ from .._clients.resolve import addresses
 from .._core.checks import Check, failed
 from .._core.endpoint import Endpoint
 from .._core.errors import BlueGreenError
+from .._core.waiting import Deadline
 from .._postgresql.connection import connected
 from .._switchover.gates import Gates, Target
 from .._switchover.gates.options import build, haproxy, pgbouncer
-from .service import Places
+from .service import Places, is_green
 
 Quick = Callable[[str], Api]
 Options = Mapping[str, Any]
+_NAMES = 180.0  # s for a name to lead to new production; 58 to 74 s were seen with AWS
+_LOOK = 0.5  # s between two looks at a name
 _OTHER_NAME = "does not match host name"  # libpq's words for a certificate of somebody else
 
 
-def gates_of(options: Sequence[Options], places: Places, *, over: bool, quick: Quick) -> Gates:
-    """The gates; ``over``: the switchover has ended, and the clients' name is the target's."""
-    blue, green = (places.green if over else places.blue), places.green
+def gates_of(
+    options: Sequence[Options], places: Places, *, over: bool, quick: Quick, patience: float = _NAMES
+) -> Gates:
+    """The gates; ``over``: the switchover has ended.
+
+    A run that goes on with a switchover finds the names given away already, while the clients' one leads to old production for
+    ``patience`` seconds at most: raises :class:`BlueGreenError` when it still does.
+    """
+    renamed = places.green is not None and not is_green(places.green.identifier)
+    blue, green = (places.green if renamed else places.blue), places.green
     if not options or blue is None or green is None or not blue.host or not green.host:
         return Gates([])
-    found = addresses(green.host)
+    found = _addresses(green.host, places.blue.host if renamed and places.blue else None, patience)
     name = Target(blue.host, blue.port or 0)
     number = Target(found[0] if found else green.host, green.port or 0)
     wanted = [_home(one, name, number) if over and found else one for one in options]
     return build(wanted, {"blue": name, "green": number}, quick)
+
+
+def _addresses(host: str, old: str | None, patience: float) -> list[str]:
+    """Where green's name leads, once it does not lead to old production, whose name now is ``old``, any more."""
+    deadline = Deadline(patience)
+    while True:
+        found = addresses(host)
+        stale = sorted(set(found) & set(addresses(old))) if old else []
+        if not stale:
+            return found
+        if deadline.passed:
+            raise BlueGreenError(
+                f"The gates should be led to new production, but its name {host} still leads to {stale[0]}, which is {old}, after "
+                f"{patience:g} s: run this again when the names have moved, or look at the DNS that this host asks."
+            )
+        time.sleep(min(_LOOK, deadline.left))
 
 
 def certificate_checks(options: Sequence[Options], green: Endpoint | None) -> list[Check]:

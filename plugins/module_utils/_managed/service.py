@@ -43,6 +43,11 @@ class Places:
     green: Place | None
 
 
+def is_green(identifier: str) -> bool:
+    """Whether a database has the name that the service gives to a green until the switchover."""
+    return bool(_GREEN.search(identifier))
+
+
 class Service:
     """One deployment, found by its name."""
 

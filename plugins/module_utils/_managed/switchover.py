@@ -30,7 +30,7 @@ from .._switchover.timeline import Timeline
 from . import guardrails, replicas
 from .gates import certificate_checks, gates_of
 from .run import Limits, Run
-from .service import POLL, Places, Service
+from .service import POLL, Places, Service, is_green
 
 ENGINE = "managed"
 DEFAULT_TIMEOUT = 300  # s, the service's own
@@ -235,7 +235,7 @@ def _watched(side: str, logins: Mapping[str, tuple[Endpoint, str]]) -> Watched:
 def _names(places: Places) -> Names:
     """The names to watch; none when the service has changed them already, because nothing tells then what they were."""
     blue, green = places.blue, places.green
-    if blue is None or green is None or "-green-" not in green.identifier:
+    if blue is None or green is None or not is_green(green.identifier):
         return Names()
     return Names(tuple(host.name for host in _hosts(blue, {})), tuple(host.name for host in _hosts(green, {})))
 

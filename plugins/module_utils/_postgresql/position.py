@@ -77,9 +77,9 @@ def _wanted(conn: Connection, state: State, fresh: Sequence[str], recorded: str 
         return recorded
     if not fresh:
         raise BlueGreenError(
-            "Green should carry a copy of blue's slots, which shows that it was cloned after state=prepared, or blue's slots should be "
-            "noted as made before another replication opened it, but neither is so, nor is there a control record: what blue was "
-            "written since is not held for green; begin anew with state=prepared, then clone, or switch over, again."
+            "Green should carry a copy of blue's slots, which shows that it was cloned after state=prepared, but has none and no "
+            "control record: delete green, run state=prepared on blue, then clone again; where green is old production, its way back "
+            "was not armed in time, so there is none."
         )
     if len(fresh) < len(state.databases) and recorded is None:
         missing = ", ".join(sorted(set(state.databases) - set(fresh)))

@@ -14,6 +14,7 @@ import psycopg2
 import pytest
 
 from ansible_collections.bluegreen.aws.plugins.module_utils._aws.managed import Place
+from ansible_collections.bluegreen.aws.plugins.module_utils._core.errors import BlueGreenError
 from ansible_collections.bluegreen.aws.plugins.module_utils._managed import gates as managed_gates
 from ansible_collections.bluegreen.aws.plugins.module_utils._managed.service import Places
 from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates import Gates
@@ -21,13 +22,14 @@ from ansible_collections.bluegreen.aws.plugins.module_utils._switchover.gates.op
 from tests.lab.gate import Gate
 from tests.lab.gate_haproxy import HAProxy
 
+OLD_NAME = "old.example"
 NAME, OLD, NEW, PORT = "localhost", "127.0.0.1", "127.0.0.2", 9  # nobody listens at either
 
 
 @pytest.fixture(autouse=True)
 def _moved(monkeypatch: pytest.MonkeyPatch) -> None:
     """The name leads to the new address, as this host sees it."""
-    monkeypatch.setattr(managed_gates, "addresses", lambda host: [NEW])
+    monkeypatch.setattr(managed_gates, "addresses", lambda host: [OLD if host == OLD_NAME else NEW])
 
 
 @pytest.fixture
@@ -43,12 +45,14 @@ def place(identifier: str, host: str) -> Place:
     return Place(identifier, arn, "aurora-postgresql", "18.4", "available", host, PORT, None, (), None, {})
 
 
-def gates(option: dict[str, Any], *, over: bool = True) -> Gates:
+def gates(option: dict[str, Any], *, over: bool = True, patience: float = 5.0) -> Gates:
     """The gates as a run has them, whose option was given as a user gives it."""
     empty = dict.fromkeys(gates_option()["options"])
     given = {**empty, "blue_server": "blue", "green_server": "green", **option}
-    places = Places(place("shop-old1", "old.example"), place("shop", NAME))
-    return managed_gates.gates_of([given], places, over=over, quick=lambda service: pytest.fail(service))
+    places = Places(place("shop-old1", OLD_NAME), place("shop", NAME))
+    return managed_gates.gates_of(
+        [given], places, over=over, quick=lambda service: pytest.fail(service), patience=patience
+    )
 
 
 def state(option: dict[str, Any]) -> str:
@@ -88,6 +92,24 @@ def test_a_pgbouncer_that_remembers_the_old_address_of_the_name_is_left_at_the_n
     option = bouncer.option()
     lead(option, "green", over=False)
     assert (host(bouncer), state(option)) == (NEW, "target")
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_nobody_is_led_to_the_old_address_while_the_name_still_has_it(
+    bouncer: Gate, monkeypatch: pytest.MonkeyPatch, over: bool
+) -> None:
+    looks: list[str] = []
+
+    def moving(host: str) -> list[str]:
+        looks.append(host)
+        return [OLD if host == OLD_NAME or len(looks) < 4 else NEW]
+
+    monkeypatch.setattr(managed_gates, "addresses", moving)
+    lead({**bouncer.option(), "blue_host": OLD}, "green", over=over)
+    assert host(bouncer) == NEW
+    monkeypatch.setattr(managed_gates, "addresses", lambda host: [OLD])
+    with pytest.raises(BlueGreenError, match=f"its name {NAME} still leads to {OLD}, which is {OLD_NAME}, after 0 s"):
+        gates(bouncer.option(), over=over, patience=0.0)
 
 
 def test_an_address_that_the_user_gave_is_kept(bouncer: Gate) -> None:

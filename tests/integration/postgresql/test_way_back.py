@@ -125,7 +125,7 @@ def test_slots_that_are_not_noted_as_made_in_time_are_no_way_back(unarmed: Follo
     run(unarmed.opened, f"COMMENT ON PUBLICATION {BACK.publication} IS NULL", database="second")
     before = everything(unarmed.opened, unarmed.old)
     with pytest.raises(
-        BlueGreenError, match="blue's slots should be noted as made before another replication opened it"
+        BlueGreenError, match="where green is old production, its way back was not armed in time, so there is none"
     ):
         step("positioned", BACK, unarmed.opened, unarmed.old)
     assert everything(unarmed.opened, unarmed.old) == before
