@@ -50,9 +50,7 @@ def gates(option: dict[str, Any], *, over: bool = True, patience: float = 5.0) -
     empty = dict.fromkeys(gates_option()["options"])
     given = {**empty, "blue_server": "blue", "green_server": "green", **option}
     places = Places(place("shop-old1", OLD_NAME), place("shop", NAME))
-    return managed_gates.gates_of(
-        [given], places, over=over, quick=lambda service: pytest.fail(service), patience=patience
-    )
+    return managed_gates.gates_of([given], places, over=over, quick=pytest.fail, patience=patience)
 
 
 def state(option: dict[str, Any]) -> str:
