@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 LOCK_WAIT = 1  # s, lock_wait_timeout of the session that sets read_only: as long do other writers wait behind it
 _TRIES = 3
 _POLL = 0.001  # s
-_LOCK_WAIT_TIMEOUT, _NO_SUCH_SESSION = 1205, 1094
+_LOCK_WAIT_TIMEOUT = 1205
+# It has ended already; or its login went through meanwhile, as one of the service, which is no client. One that stays is found again.
+_NOT_ENDED = (1094, 1095)
 _BATCH = 50  # sessions that are ended in one round trip
 # The server's own threads, and replicas that read its log, write nothing; a login that is not through yet may become a client.
 _SERVER_USERS = ("system user", "event_scheduler")
@@ -135,7 +137,7 @@ def named(found: Sequence[Session]) -> str:
 
 
 def _kill(conn: Connection[Cursor], statement: str, ids: Sequence[int]) -> None:
-    """End sessions, many in one round trip; one that has ended already ends the batch, and the rest of it follows."""
+    """End sessions, many in one round trip; one that cannot be ended ends the batch, and the rest of it follows."""
     left = list(ids)
     while left:
         batch = left[:_BATCH]
@@ -148,6 +150,6 @@ def _kill(conn: Connection[Cursor], statement: str, ids: Sequence[int]) -> None:
                     done += 1
             left = left[_BATCH:]
         except pymysql.MySQLError as error:
-            if code(error) != _NO_SUCH_SESSION:
+            if code(error) not in _NOT_ENDED:
                 raise
             left = left[done + 1 :]

@@ -76,7 +76,7 @@ class Shop:
         failed = ("INVALID_CONFIGURATION", "SWITCHOVER_FAILED")
         wait_until(lambda: self.deployment()["Status"] in (status, *failed), SECONDS, f"the deployment to be {status}")
         found = self.deployment()
-        assert found["Status"] == status, found
+        assert found["Status"] == status, found.get("StatusDetails") or found
         return found
 
     def replicates(self, name: str) -> dict[str, Any]:

@@ -215,12 +215,15 @@ def test_a_probe_sees_the_switchover_and_the_plugin_is_to_be_taken_out(deployed:
     probing = deployed.runner.start("bg_probe", deployed.probe(path), {**os.environ, **deployed.lab.env})
     wait_until(lambda: path.exists() and path.read_bytes().count(b"\n") > 40, 20, "the probe to write")
     identifier = deployed.deployments[0]["BlueGreenDeploymentIdentifier"]
+    before = deployed.lab.address(deployed.blue.host)
     rds.switchover_blue_green_deployment(BlueGreenDeploymentIdentifier=identifier)
     wait_until(lambda: deployed.deployments[0]["Status"] == "SWITCHOVER_COMPLETED", 60, "the switchover")
+    wait_until(lambda: deployed.lab.address(deployed.blue.host) != before, 60, "the name to move")
     time.sleep(1)
     stopped = deployed.probe(path, state="stopped", max_gap_ms=15_000)
     stopped_result = deployed.runner.start("bg_probe", stopped, {**os.environ, **deployed.lab.env}).wait()
-    probing.wait()
+    ended = probing.wait()
+    assert ended.code == 0, ended.output
     report = stopped_result.result("bg_probe")["report"]
     assert stopped_result.code == 0 and report["canaries"]["lost"] == report["canaries"]["doubled"] == 0
     assert {"read_only", "server_closed"} & {error["kind"] for error in report["errors"]}

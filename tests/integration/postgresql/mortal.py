@@ -39,6 +39,6 @@ def run_until_it_lives(lab: Lab, runner: Runner, name: str, **options: Any) -> i
         ).wait()
         if ended.code != -signal.SIGKILL:
             assert ended.code == 0, ended.output + ended.errors
-            assert ended.result(name)["changed"] is False, ended.output
-            return deaths
+            if not ended.result(name)["changed"]:
+                return deaths  # one that lived with a change asked for what was going on already, and was refused
     raise AssertionError(f"{name} changed something in each of {MOST_RUNS} runs")

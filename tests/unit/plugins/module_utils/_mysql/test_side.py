@@ -95,7 +95,8 @@ class Cursor:
     def _next(self) -> None:
         number = self._left.pop(0)
         if number not in self._there:
-            raise pymysql.err.OperationalError(1094, f"Unknown thread id: {number}")
+            code = 1095 if number % 2 else 1094
+            raise pymysql.err.OperationalError(code, f"Unknown thread id, or not the owner of thread {number}")
         self._there.remove(number)
 
 
